@@ -1,0 +1,1 @@
+"""Run an agent in an environment and record the episodes."""

@@ -1,0 +1,1 @@
+"""The command line: the one place that reaches across packages, and only inside a command."""

@@ -1,0 +1,18 @@
+"""The Gymnasium ids of this project. Importing this module imports no environment."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+
+ENV_IDS = {
+    "sad/ALFWorld-v1": "sad_envs.alfworld.env:ALFWorldEnv",
+}
+"""Gymnasium id to entry point, loaded when the environment is first made."""
+
+
+def register_envs() -> None:
+    """Register every id once; safe to call again."""
+    for env_id, entry_point in ENV_IDS.items():
+        if env_id not in gym.registry:
+            # Our environments count steps and guard order themselves.
+            gym.register(env_id, entry_point, order_enforce=False, disable_env_checker=True)
