@@ -1,0 +1,171 @@
+"""ALFWorld as a Gymnasium environment: find things in a home, treat them, put them in place.
+
+Observations, admissible actions, the win test and the limit of 50 actions are upstream's; see
+`sad_envs.alfworld.engine` for what is promised of the texts. What upstream leaves to chance is
+fixed: tasks are in sorted order and addressed by id. An action is trimmed and must then be one of
+the admissible actions, letter by letter; any other is answered `Nothing happens.`, changes nothing,
+and counts as an action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol, get_args
+
+from sad_envs.alfworld.dialect import Dialect, synonyms, to_dialect
+from sad_envs.alfworld.engine import Engine
+from sad_envs.alfworld.game import Game, task_type_of
+from sad_envs.alfworld.splits import check_task_types, find_split
+from sad_envs.base import (
+    Beginning,
+    Consequence,
+    EnvError,
+    Policy,
+    PromptParts,
+    TextTaskEnv,
+    did_you_mean,
+)
+
+BACKENDS = ("native", "textworld")
+
+
+class Backend(Protocol):
+    """What plays a game: the native engine, or TextWorld."""
+
+    goal: str
+
+    @property
+    def admissible(self) -> list[str]:
+        """Admissible commands, sorted."""
+
+    def reset(self) -> str:
+        """Go to the start; the opening text."""
+
+    def step(self, command: str) -> tuple[str, bool]:
+        """Feedback, and whether the game is won."""
+
+
+class ALFWorldEnv(TextTaskEnv):
+    """Household tasks of six types, in text.
+
+    Args:
+        split: `train`, `valid_seen`, `valid_unseen`, or `generated:SEED:NUMBER`, where `generated`
+            is seed 0 and 1000 tasks.
+        task_types: only these of put, examine, clean, heat, cool, puttwo; a list, or a text with
+            commas. None for all.
+        max_steps: actions per episode.
+        backend: `native`, or `textworld` for the reference implementation (extra `textworld`).
+        dialect: `put` or `move` converts every game to that command dialect; `data` plays it as
+            it is in the file.
+        aliases: also accept the other dialect's wording of a placement, and `put X in Y` and
+            `put X on Y`; upstream does not.
+        data_dir: the folder that holds the splits' folders; None for the fetched data.
+        trust_data: let the `textworld` backend load games that are not in the verified release.
+            It evaluates expressions in game files as Python.
+    """
+
+    dynamics: ClassVar[str] = "alfworld-1"
+
+    def __init__(
+        self,
+        *,
+        split: str = "generated:0",
+        task_types: Sequence[str] | str | None = None,
+        max_steps: int | None = 50,
+        backend: str = "native",
+        dialect: Dialect = "data",
+        aliases: bool = False,
+        data_dir: Path | str | None = None,
+        trust_data: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        for what, value, known in (
+            ("backend", backend, BACKENDS),
+            ("dialect", dialect, get_args(Dialect)),
+        ):
+            if value not in known:
+                raise EnvError(f"ALFWorld has no {what} {value!r}" + did_you_mean(value, known))
+        types = check_task_types(task_types)
+        super().__init__(
+            split=split,
+            max_steps=max_steps,
+            arguments={
+                "split": split,
+                "task_types": list(types),
+                "dialect": dialect,
+                "aliases": aliases,
+            },
+            render_mode=render_mode,
+        )
+        if backend == "textworld":
+            from sad_envs.alfworld.textworld_backend import require_textworld
+
+            require_textworld()
+        self.backend = backend
+        self._dialect = dialect
+        self._aliases = aliases
+        self._trust_data = trust_data
+        self._split = find_split(split, types, data_dir)
+        self._playing: tuple[str, Backend] | None = None
+
+    @property
+    def task_ids(self) -> Sequence[str]:
+        return self._split.task_ids
+
+    def data_digest(self) -> str:
+        return self._split.digest()
+
+    def make_expert(self, seed: int) -> Policy:
+        from sad_envs.alfworld.expert import make_expert
+
+        return make_expert(seed)
+
+    def prompt(self, style: str = "thought-action", shots: int | None = None) -> PromptParts:
+        if self._task_id is None:
+            raise EnvError("the prompt depends on the task; call reset first")
+        from sad_envs.alfworld.prompts import prompt_parts
+
+        return prompt_parts(self._task_type, style, shots)
+
+    def close(self) -> None:
+        self._playing = None
+
+    def _begin(self, task_id: str) -> Beginning:
+        if self._playing is None or self._playing[0] != task_id:
+            game = self._split.game(task_id)
+            self._playing = (task_id, self._make_backend(to_dialect(game, self._dialect)))
+        backend = self._playing[1]
+        return Beginning(
+            observation=backend.reset(),
+            goal=backend.goal,
+            task_type=task_type_of(task_id),
+            admissible_actions=list(backend.admissible),
+        )
+
+    def _make_backend(self, game: Game) -> Backend:
+        if self.backend == "native":
+            return Engine(game)
+        from sad_envs.alfworld.textworld_backend import TextWorldBackend
+
+        trusted = self._trust_data or self._split.folder is None
+        return TextWorldBackend(game, trusted=trusted)
+
+    def _act(self, action: str) -> Consequence:
+        assert self._playing is not None
+        backend = self._playing[1]
+        command = action.strip()
+        admissible = backend.admissible
+        if self._aliases and command not in admissible:
+            command = next((c for c in synonyms(command) if c in admissible), command)
+        valid = command in admissible
+        observation, won = backend.step(command)
+        return Consequence(
+            observation=observation,
+            reward=float(won),
+            terminated=won,
+            success=True if won else None,
+            score=float(won),
+            valid_action=valid,
+            admissible_actions=list(backend.admissible),
+        )

@@ -1,0 +1,131 @@
+"""Which tasks a split has: games found in a data folder, or made from a seed.
+
+A task id is `<task folder>/<trial folder>`. Real splits list the games that upstream would play:
+files that are there and say they can be won, without those whose folder says `movable` or `Sliced`,
+sorted, where upstream takes the order in which the file system lists them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sad_envs.alfworld.game import TASK_TYPES, Game, GameError, read_game, task_type_of
+from sad_envs.base import EnvError, did_you_mean
+
+REAL_SPLITS = ("train", "valid_seen", "valid_unseen")
+GENERATED_TASKS = 1000
+"""Tasks of a generated split whose name gives no number."""
+
+_GENERATED = re.compile(r"generated(?::(\d{1,12})(?::(\d{1,7}))?)?")
+_SOLVABLE = re.compile(rb'(?<!\\)"solvable"\s*:\s*(true|false)')
+
+
+@dataclass(frozen=True)
+class Split:
+    """Task ids in their fixed order, and where the games come from."""
+
+    task_ids: tuple[str, ...]
+    folder: Path | None
+    """The folder of a real split; None for a generated one."""
+
+    def game(self, task_id: str) -> Game:
+        """Read or make the game of a task."""
+        if self.folder is not None:
+            return read_game(self.folder / task_id / "game.tw-pddl")
+        from sad_envs.alfworld.generate import generate_game
+
+        return generate_game(task_id)
+
+    def digest(self) -> str:
+        """Digest of the tasks and, for a real split, of every game file."""
+        total = hashlib.sha256()
+        for task_id in self.task_ids:
+            total.update(f"{task_id}\n".encode())
+            if self.folder is not None:
+                path = self.folder / task_id / "game.tw-pddl"
+                total.update(hashlib.sha256(path.read_bytes()).digest())
+        return total.hexdigest()
+
+
+def find_split(name: str, task_types: Sequence[str], data_dir: Path | str | None) -> Split:
+    """The split `name`, only tasks of `task_types` when that is not empty."""
+    generated = _GENERATED.fullmatch(name)
+    if generated:
+        from sad_envs.alfworld.generate import generated_task_ids
+
+        n = int(generated[2] or GENERATED_TASKS)
+        if n < 1:
+            raise EnvError(f"split {name!r} has no tasks; write generated:SEED:NUMBER")
+        folder, task_ids = None, generated_task_ids(int(generated[1] or 0), n)
+    elif name in REAL_SPLITS:
+        folder = _data_folder(data_dir) / name
+        task_ids = sorted(_playable(folder))
+    else:
+        known = (*REAL_SPLITS, "generated", "generated:SEED", "generated:SEED:NUMBER")
+        raise EnvError(f"ALFWorld has no split {name!r}" + did_you_mean(name, known))
+    if task_types:
+        task_ids = [task_id for task_id in task_ids if task_type_of(task_id) in task_types]
+    if not task_ids:
+        raise EnvError(f"split {name!r} has no tasks" + (f" in {folder}" if folder else ""))
+    return Split(tuple(task_ids), folder)
+
+
+def check_task_types(task_types: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Short names of task types, from a list or a text with commas; empty for all."""
+    if task_types is None:
+        return ()
+    names = task_types.split(",") if isinstance(task_types, str) else list(task_types)
+    known = list(TASK_TYPES.values())
+    for name in names:
+        if name not in known:
+            raise EnvError(f"ALFWorld has no task type {name!r}" + did_you_mean(name, known))
+    return tuple(name for name in known if name in names)
+
+
+def _data_folder(data_dir: Path | str | None) -> Path:
+    if data_dir is not None:
+        return Path(data_dir)
+    from sad_envs.data import data_path
+
+    return Path(data_path("alfworld")) / "json_2.1.1"
+
+
+def _playable(folder: Path) -> Iterator[str]:
+    try:
+        tasks = [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+    except OSError as error:
+        raise EnvError(
+            f"no ALFWorld split at {folder} ({error.strerror}); expected a folder of tasks there"
+        ) from error
+    for task in tasks:
+        if "movable" in task or "Sliced" in task or not _of_known_type(task):
+            continue
+        for trial in os.scandir(folder / task):
+            path = os.path.join(trial.path, "game.tw-pddl")
+            if "movable" not in trial.name and "Sliced" not in trial.name and _solvable(path):
+                yield f"{task}/{trial.name}"
+
+
+def _of_known_type(task: str) -> bool:
+    return any(task.startswith(prefix) for prefix in TASK_TYPES)
+
+
+def _solvable(path: str) -> bool:
+    """Whether the file says so. The key stands near the end; only otherwise is all of it read."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 4096))
+            found = _SOLVABLE.findall(file.read())
+            if len(found) != 1:
+                return read_game(Path(path)).solvable
+            return bool(found[0] == b"true")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except GameError:
+        return False
