@@ -9,7 +9,7 @@ and counts as an action.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, get_args
 
@@ -34,10 +34,7 @@ class Backend(Protocol):
     """What plays a game: the native engine, or TextWorld."""
 
     goal: str
-
-    @property
-    def admissible(self) -> list[str]:
-        """Admissible commands, sorted."""
+    admissible: list[str]
 
     def reset(self) -> str:
         """Go to the start; the opening text."""
@@ -98,15 +95,14 @@ class ALFWorldEnv(TextTaskEnv):
             },
             render_mode=render_mode,
         )
+        self._split = find_split(split, types, data_dir)
+        self._load: Callable[[Game], Backend] = Engine
         if backend == "textworld":
-            from sad_envs.alfworld.textworld_backend import require_textworld
+            from sad_envs.alfworld.textworld_backend import TextWorldBackend
 
-            require_textworld()
-        self.backend = backend
+            self._load = TextWorldBackend(trusted=trust_data or self._split.folder is None).load
         self._dialect = dialect
         self._aliases = aliases
-        self._trust_data = trust_data
-        self._split = find_split(split, types, data_dir)
         self._playing: tuple[str, Backend] | None = None
 
     @property
@@ -134,7 +130,7 @@ class ALFWorldEnv(TextTaskEnv):
     def _begin(self, task_id: str) -> Beginning:
         if self._playing is None or self._playing[0] != task_id:
             game = self._split.game(task_id)
-            self._playing = (task_id, self._make_backend(to_dialect(game, self._dialect)))
+            self._playing = (task_id, self._load(to_dialect(game, self._dialect)))
         backend = self._playing[1]
         return Beginning(
             observation=backend.reset(),
@@ -142,14 +138,6 @@ class ALFWorldEnv(TextTaskEnv):
             task_type=task_type_of(task_id),
             admissible_actions=list(backend.admissible),
         )
-
-    def _make_backend(self, game: Game) -> Backend:
-        if self.backend == "native":
-            return Engine(game)
-        from sad_envs.alfworld.textworld_backend import TextWorldBackend
-
-        trusted = self._trust_data or self._split.folder is None
-        return TextWorldBackend(game, trusted=trusted)
 
     def _act(self, action: str) -> Consequence:
         assert self._playing is not None

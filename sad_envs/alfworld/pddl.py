@@ -150,14 +150,15 @@ def _facts(
     init: dict[str, set[tuple[str, ...]]] = {name: set() for name in domain.predicates}
     for fact in facts:
         name = _head(fact)
-        if name in init:
-            init[name].add(tuple(cast("list[str]", fact[1:])))
+        args = cast("list[str]", fact[1:])
+        if name in init and not any(isinstance(arg, list) for arg in args):
+            init[name].add(tuple(args))
         elif name != "=":  # that would be the value of a cost
             raise GameError(f"fact {_show(fact)!r} is of no declared predicate")
     for name, rows in init.items():
         arity = len(domain.predicates[name])
         for row in rows:
-            if len(row) != arity or not all(isinstance(a, str) and a in objects for a in row):
+            if len(row) != arity or not all(arg in objects for arg in row):
                 raise GameError(f"fact {_show([name, *row])!r} does not fit its predicate")
     return init
 
