@@ -1,8 +1,14 @@
-"""Text tasks as Gymnasium environments: ALFWorld, and how to add another."""
+"""Text tasks as Gymnasium environments: ALFWorld, and how to add another.
+
+Importing this package registers the ids with Gymnasium, so `import sad_envs` and
+`gymnasium.make("sad/ALFWorld-v1")` is all it takes; environments themselves load when made.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from sad_envs.registration import register_envs
 
 if TYPE_CHECKING:
     from sad_envs.base import (
@@ -16,7 +22,6 @@ if TYPE_CHECKING:
         PromptParts,
         TextTaskEnv,
     )
-    from sad_envs.registration import register_envs
 
 __all__ = [
     "AnyText",
@@ -37,5 +42,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'sad_envs' has no attribute {name!r}")
     from importlib import import_module
 
-    module = "sad_envs.registration" if name == "register_envs" else "sad_envs.base"
-    return getattr(import_module(module), name)
+    return getattr(import_module("sad_envs.base"), name)
+
+
+register_envs()
