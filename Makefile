@@ -1,0 +1,66 @@
+# Two commands on a fresh clone: `make demo` and `make test`. Both set up what they need.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+
+# A folder beside the checkout serves as download mirror when it is there.
+ifneq ($(wildcard ../shared/data),)
+export SAD_DATA_MIRROR ?= $(abspath ../shared/data)
+endif
+
+.PHONY: help demo test test-fast lint bench clean setup-demo setup-test weights test-pythons
+
+help:
+	@echo "make demo       set up, run expert, random and ReAct agents on embedded tasks, print a table"
+	@echo "make test       set up everything, then lint, types and all tests"
+	@echo "make test-fast  the quick tests, no real data"
+	@echo "make lint       ruff and mypy"
+	@echo "make bench      speed beside the upstream packages"
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; install one or set PYTHON=..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -e '.[models]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	$(PIP) -e '.[models,textworld,dev]'
+	@touch $@
+
+setup-demo: $(VENV)/.demo
+setup-test: $(VENV)/.test
+
+weights: setup-demo
+	@$(BIN)/harness model fetch smollm2
+
+demo: setup-demo weights
+	@$(BIN)/python -m harness.cli.demo
+
+lint: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: setup-test weights lint
+	$(BIN)/pytest -n 2 --dist worksteal
+	@$(MAKE) --no-print-directory test-pythons
+
+test-fast: setup-test
+	$(BIN)/pytest -n 2 -m "not slow and not realdata and not textworld and not smollm2"
+
+# The core, without torch, on the other Pythons that are present.
+test-pythons:
+	@bash tests/other_pythons.sh
+
+bench: setup-test
+	$(BIN)/python benchmarks/alfworld_engine.py
+
+clean:
+	rm -rf $(VENV) .venvs .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info

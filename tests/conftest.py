@@ -1,0 +1,67 @@
+"""Shared fixtures, and what happens to tests whose prerequisites are absent.
+
+Tests marked `realdata` look in the mirror that `SAD_DATA_MIRROR` names, then in the cache; where
+there is neither they are deselected with one printed count, and with `CI=true` that is a failure.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+NEEDS = {"models": "torch", "textworld": "alfworld"}
+"""Marker to the module without which its tests cannot run."""
+
+
+def _data_available() -> bool:
+    from sad_envs.data import is_present
+
+    return bool(os.environ.get("SAD_DATA_MIRROR")) or is_present("alfworld")
+
+
+def _weights_available() -> bool:
+    if importlib.util.find_spec("harness.models.weights") is None:
+        return False
+    from harness.errors import HarnessError
+    from harness.models.weights import smollm2_path
+
+    try:
+        smollm2_path()
+    except HarnessError:
+        return False
+    return True
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    lacking: dict[str, str] = {}
+    for marker, module in NEEDS.items():
+        if importlib.util.find_spec(module) is None:
+            lacking[marker] = f"the package {module} is not installed"
+    used = {marker.name for item in items for marker in item.iter_markers()}
+    if "realdata" in used and not _data_available():
+        lacking["realdata"] = "set SAD_DATA_MIRROR or run 'harness data fetch alfworld'"
+    if "smollm2" in used and "models" not in lacking and not _weights_available():
+        lacking["smollm2"] = "run 'harness model fetch smollm2'"
+    left_out = [item for item in items if any(item.get_closest_marker(m) for m in lacking)]
+    if not left_out:
+        return
+    reasons = "; ".join(f"{marker}: {why}" for marker, why in lacking.items() if marker in used)
+    if os.environ.get("CI") == "true" and os.environ.get("SAD_TEST_CORE_ONLY") != "1":
+        raise pytest.UsageError(f"{len(left_out)} tests cannot run here ({reasons})")
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
+    if not hasattr(config, "workerinput"):
+        print(f"{len(left_out)} tests left out ({reasons})")
+
+
+@pytest.fixture(scope="session")
+def alfworld_data() -> Path:
+    """The verified ALFWorld folder, fetched from the mirror when it is not in the cache."""
+    from sad_envs.data import data_path, fetch, is_present
+
+    if not is_present("alfworld"):
+        fetch("alfworld")
+    return data_path("alfworld")
