@@ -33,4 +33,4 @@ def os_error_line(error: OSError, path: Path) -> str:
             f"no permission to use {where} ({error.strerror}); mend its permissions, "
             "or set SAD_CACHE to a folder you can write to"
         )
-    return f"{where}: {error.strerror or error}"
+    return f"cannot use {where}: {error.strerror or error}; see to it, or set SAD_CACHE to another folder"
