@@ -100,7 +100,8 @@ def cut_at_stop(text: str, stop: Sequence[str], stop_line: str | None) -> tuple[
     """The part of `text` a completion keeps, and whether a stop was met.
 
     The earliest stop wins. Equal to truncating at the first occurrence of any `stop` string, and
-    after the newline that ends the first line beginning with `stop_line` (leading blanks allowed).
+    after the newline that ends the first line that begins with `stop_line` (in any case, leading
+    blanks allowed) and has something after it.
     """
     end, stopped = len(text), False
     for string in stop:
@@ -111,7 +112,8 @@ def cut_at_stop(text: str, stop: Sequence[str], stop_line: str | None) -> tuple[
         position = 0
         for line in text.split("\n")[:-1]:
             position += len(line) + 1
-            if line.lstrip(" \t").startswith(stop_line):
+            found = line.strip()
+            if found.casefold().startswith(stop_line.casefold()) and len(found) > len(stop_line):
                 if position <= end:
                     end, stopped = position, True
                 break

@@ -1,0 +1,162 @@
+"""Transcripts as chat messages, and a chat template's text cut into pieces of known kind.
+
+The template is rendered once with place-holders instead of contents; what stands between the
+place-holders is its markup. The pieces are then proved: joined, they equal what the template makes
+of the real messages, else the template rewrites contents and is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.errors import HarnessError
+from harness.models.base import Message
+from harness.styles import Style
+from harness.trajectory import Prompt, Turn
+
+Kind = Literal["prompt", "reason", "act", "observation", "template"]
+
+
+@dataclass(frozen=True)
+class ChatPiece:
+    """A stretch of rendered text; `turn` is -1 before the first turn."""
+
+    kind: Kind
+    text: str
+    turn: int
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A message as the pieces its content consists of."""
+
+    role: str
+    pieces: tuple[ChatPiece, ...]
+
+    @property
+    def content(self) -> str:
+        return "".join(piece.text for piece in self.pieces)
+
+
+def messages(prompt: Prompt, turns: Sequence[Turn], style: Style) -> tuple[Message, ...]:
+    """The transcript as chat messages: instruction, examples, task, then a pair per turn."""
+    return tuple(Message(entry.role, entry.content) for entry in _entries(prompt, turns, style))
+
+
+def _entries(prompt: Prompt, turns: Sequence[Turn], style: Style) -> list[_Entry]:
+    entries: list[_Entry] = []
+    if prompt.instruction.strip():
+        entries.append(_Entry("system", (ChatPiece("prompt", prompt.instruction.strip(), -1),)))
+    carried = ""
+    for example in prompt.examples:
+        said = carried + example.task.strip()
+        for shown in example.turns:
+            written = style.compose(shown.thought, shown.action)
+            entries.append(_Entry("user", (ChatPiece("prompt", said, -1),)))
+            entries.append(_Entry("assistant", (ChatPiece("prompt", written, -1),)))
+            said = style.observation_mark + shown.observation.strip()
+        carried = said + "\n\n"
+    entries.append(_Entry("user", (ChatPiece("prompt", carried + prompt.task.strip(), -1),)))
+    for index, turn in enumerate(turns):
+        generated = [ChatPiece("reason", turn.text("reason"), index)]
+        if turn.text("act"):
+            generated.append(ChatPiece("act", turn.text("act"), index))
+        entries.append(_Entry("assistant", tuple(generated)))
+        if any(span.kind == "observation" for span in turn.spans):
+            observed = style.observation_mark + turn.observation.strip()
+            entries.append(_Entry("user", (ChatPiece("observation", observed, index),)))
+    return entries
+
+
+def chat_pieces(
+    prompt: Prompt, turns: Sequence[Turn], style: Style, tokenizer: Any | None, open_turn: bool
+) -> list[ChatPiece]:
+    """The rendered chat as pieces; without a tokenizer, the contents alone, a line each."""
+    entries = _entries(prompt, turns, style)
+    if tokenizer is None:
+        pieces: list[ChatPiece] = []
+        for entry in entries:
+            pieces.extend(entry.pieces)
+            pieces.append(
+                ChatPiece("template", "\n", entry.pieces[-1].turn if entry.pieces else -1)
+            )
+        return pieces
+    try:
+        return _templated(entries, tokenizer, open_turn)
+    except _NoSystemRole:
+        return _templated(_without_system(entries), tokenizer, open_turn)
+
+
+class _NoSystemRole(Exception):
+    """The template refuses a system message."""
+
+
+def _without_system(entries: list[_Entry]) -> list[_Entry]:
+    system, first = entries[0], entries[1]
+    joined = (*system.pieces, ChatPiece("prompt", "\n\n", -1), *first.pieces)
+    return [_Entry("user", joined), *entries[2:]]
+
+
+def _templated(entries: list[_Entry], tokenizer: Any, open_turn: bool) -> list[ChatPiece]:
+    holders = [f"\ue000{index}\ue001" for index in range(len(entries))]
+    roles = [entry.role for entry in entries]
+    skeleton = _apply(tokenizer, roles, holders, open_turn)
+    contents = [entry.content for entry in entries]
+    pieces: list[ChatPiece] = []
+    position = 0
+    for index, entry in enumerate(entries):
+        at = skeleton.find(holders[index], position)
+        if at < 0:
+            raise HarnessError("the chat template leaves out messages; use --format plain")
+        _add_markup(pieces, skeleton[position:at], entries, index, tokenizer)
+        pieces.extend(entry.pieces)
+        position = at + len(holders[index])
+    _add_markup(pieces, skeleton[position:], entries, len(entries), tokenizer)
+    if "".join(piece.text for piece in pieces) != _apply(tokenizer, roles, contents, open_turn):
+        raise HarnessError(
+            "the chat template rewrites the messages, so spans cannot be placed in its text; "
+            "use --format plain"
+        )
+    return pieces
+
+
+def _add_markup(
+    pieces: list[ChatPiece], markup: str, entries: list[_Entry], index: int, tokenizer: Any
+) -> None:
+    """Append what stands before message `index`; the end of a turn belongs to the turn."""
+    before = entries[index - 1] if index else None
+    turn = pieces[-1].turn if pieces else -1
+    if before is not None and before.role == "assistant" and turn >= 0:
+        end = _turn_end(markup, tokenizer)
+        pieces.append(ChatPiece(pieces[-1].kind, markup[:end], turn))
+        markup = markup[end:]
+    pieces.append(ChatPiece("template", markup, turn))
+
+
+def _turn_end(markup: str, tokenizer: Any) -> int:
+    """Length of the end-of-turn token `markup` starts with; of its first line without one."""
+    blank = len(markup) - len(markup.lstrip())
+    specials = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    found = [token for token in specials if token and markup.startswith(token, blank)]
+    if found:
+        return blank + max(map(len, found))
+    newline = markup.find("\n")
+    return newline + 1 if newline >= 0 else len(markup)
+
+
+def _apply(tokenizer: Any, roles: list[str], contents: list[str], open_turn: bool) -> str:
+    import jinja2
+
+    chat = [{"role": r, "content": c} for r, c in zip(roles, contents, strict=True)]
+    try:
+        return str(
+            tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=open_turn)
+        )
+    except jinja2.TemplateError as error:
+        if roles[0] == "system":
+            raise _NoSystemRole from error
+        raise HarnessError(
+            f"the chat template refuses the transcript ({error}); use --format plain"
+        ) from error

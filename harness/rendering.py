@@ -1,0 +1,301 @@
+"""The one function from (prompt, turns, tokenizer, format) to text, ids and spans.
+
+Inference and training both call `render`, so a model is trained on exactly what it will be fed.
+What it promises, and tests check:
+
+- spans partition the text: they are adjacent, in order, and cover it from end to end;
+- a token belongs to the span of its first character;
+- the text is canonical (it depends on the spans alone, not on how they were sampled), and the ids
+  are those of the whole text;
+- what the model generated, its markers and the end of its turn included, is in `reason` or `act`;
+  what the harness inserts joins the preceding `prompt` or `observation`; a chat template's own
+  markup is `template`;
+- the prompt of turn k is a prefix of the prompt of every later turn, unless history was dropped.
+
+It refuses tokenizers without offsets and chat templates that rewrite the messages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.chat import ChatPiece, chat_pieces
+from harness.errors import HarnessError
+from harness.styles import Style, get_style
+from harness.trajectory import Episode, Prompt, Turn
+
+RenderKind = Literal["prompt", "reason", "act", "observation", "template"]
+
+
+class ContextOverflow(HarnessError):
+    """Not even the latest turn fits in the model's context."""
+
+
+class Format(BaseModel):
+    """How a transcript becomes text, and how much of it a model is shown.
+
+    Attributes:
+        template: `plain` text, or the tokenizer's `chat` template.
+        template_digest: first 12 hex digits of the SHA-256 of the chat template, or empty.
+        max_length: positions for prompt and completion together; None for no limit.
+        reserve: tokens kept free for the completion.
+        history: `full`, or `last-k-turns`. The latter shows at most `last_k` earlier turns; the
+            oldest are dropped half a window at a time, so that consecutive turns share a prefix.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    template: Literal["plain", "chat"] = "plain"
+    template_digest: str = ""
+    max_length: int | None = None
+    reserve: int = 200
+    history: Literal["full", "last-k-turns"] = "full"
+    last_k: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """First 12 hex digits of the SHA-256 of the settings."""
+        settings = json.dumps(self.model_dump(), sort_keys=True)
+        return hashlib.sha256(settings.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class RenderedSpan:
+    """Characters `start` to `end` of the text; `turn` is the turn's index, -1 before the first."""
+
+    kind: RenderKind
+    start: int
+    end: int
+    turn: int
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One rendered transcript.
+
+    Attributes:
+        text: the whole string.
+        spans: a partition of `text`.
+        ids: token ids, empty without a tokenizer.
+        token_spans: for each token, the index in `spans` of the span it belongs to.
+        first_turn: index of the first turn shown; more than 0 when history was dropped.
+    """
+
+    text: str
+    spans: tuple[RenderedSpan, ...]
+    ids: tuple[int, ...]
+    token_spans: tuple[int, ...]
+    first_turn: int
+
+    def kinds(self) -> list[RenderKind]:
+        """The span kind of every token."""
+        return [self.spans[index].kind for index in self.token_spans]
+
+
+def make_format(
+    tokenizer: Any | None,
+    *,
+    template: Literal["auto", "plain", "chat"] = "auto",
+    max_length: int | None = None,
+    reserve: int = 200,
+    history: Literal["full", "last-k-turns"] = "full",
+    last_k: int | None = None,
+) -> Format:
+    """The format for a tokenizer: its chat template when it has one, else plain text."""
+    source = getattr(tokenizer, "chat_template", None) if tokenizer is not None else None
+    if template == "chat" and tokenizer is not None and not source:
+        raise HarnessError("the tokenizer has no chat template; use --format plain")
+    if template == "auto":
+        template = "chat" if source or tokenizer is None else "plain"
+    digest = ""
+    if template == "chat" and source:
+        digest = hashlib.sha256(str(source).encode()).hexdigest()[:12]
+    return Format(
+        template=template,
+        template_digest=digest,
+        max_length=max_length,
+        reserve=reserve,
+        history=history,
+        last_k=last_k if history == "last-k-turns" else None,
+    )
+
+
+def render(
+    prompt: Prompt,
+    turns: Sequence[Turn],
+    tokenizer: Any | None,
+    fmt: Format,
+    *,
+    open_turn: bool = False,
+    first_turn: int = 0,
+) -> Rendered:
+    """Render turns `first_turn` onwards after the prompt.
+
+    With `open_turn` the text ends where the model is to write the next turn; without it, after
+    the last turn's observation (or after its end when it has none).
+    """
+    pieces = _pieces(prompt, turns[first_turn:], tokenizer, fmt, open_turn)
+    spans: list[RenderedSpan] = []
+    position = 0
+    for piece in pieces:
+        if not piece.text:
+            continue
+        turn = piece.turn + first_turn if piece.turn >= 0 else -1
+        end = position + len(piece.text)
+        last = spans[-1] if spans else None
+        if last and last.kind == piece.kind and last.turn == turn:
+            spans[-1] = RenderedSpan(last.kind, last.start, end, turn)
+        else:
+            spans.append(RenderedSpan(piece.kind, position, end, turn))
+        position = end
+    text = "".join(piece.text for piece in pieces)
+    ids, starts = encode(text, tokenizer, add_bos=fmt.template == "plain")
+    ends = [span.end for span in spans]
+    return Rendered(
+        text=text,
+        spans=tuple(spans),
+        ids=tuple(ids),
+        token_spans=tuple(bisect_right(ends, start) for start in starts),
+        first_turn=first_turn,
+    )
+
+
+def render_next(
+    prompt: Prompt,
+    turns: Sequence[Turn],
+    tokenizer: Any | None,
+    fmt: Format,
+    *,
+    not_before: int = 0,
+) -> Rendered:
+    """Render the prompt of the next turn under the format's history policy.
+
+    `not_before` is the `first_turn` of the previous turn's prompt: history once dropped stays
+    dropped. Raises `ContextOverflow` when the policy leaves nothing more to drop.
+    """
+    first = max(not_before, window_start(len(turns), fmt))
+    while True:
+        rendered = render(prompt, turns, tokenizer, fmt, open_turn=True, first_turn=first)
+        if fmt.max_length is None or len(rendered.ids) + fmt.reserve <= fmt.max_length:
+            return rendered
+        if fmt.history == "full" or first >= len(turns):
+            raise ContextOverflow(
+                f"the prompt of turn {len(turns) + 1} has {len(rendered.ids)} tokens; with "
+                f"{fmt.reserve} for the completion that is over the {fmt.max_length} of the model"
+            )
+        first = min(len(turns), first + _stride(fmt))
+
+
+def window_start(n_turns: int, fmt: Format) -> int:
+    """First turn shown when `n_turns` lie behind, before any check of length."""
+    if fmt.history == "full" or fmt.last_k is None or n_turns <= fmt.last_k:
+        return 0
+    over, stride = n_turns - fmt.last_k, _stride(fmt)
+    return -(-over // stride) * stride
+
+
+def windows(episode: Episode, tokenizer: Any, fmt: Format) -> list[Rendered]:
+    """The sequences that show a model every turn of an episode, each turn in exactly one.
+
+    A sequence starts at the turn history was cut to at inference, and runs until the next cut;
+    its turns before that were supervised in an earlier sequence. `Rendered.first_turn` says where
+    it starts. Turns that inference could not have shown (context overflow) are left out.
+    """
+    starts: list[int] = []
+    first = 0
+    for index in range(len(episode.turns)):
+        try:
+            opened = render_next(
+                episode.prompt, episode.turns[:index], tokenizer, fmt, not_before=first
+            )
+        except ContextOverflow:
+            break
+        first = opened.first_turn
+        starts.append(first)
+    sequences = []
+    for start in sorted(set(starts)):
+        last = len(starts) - 1 - starts[::-1].index(start)
+        sequences.append(
+            render(episode.prompt, episode.turns[: last + 1], tokenizer, fmt, first_turn=start)
+        )
+    return sequences
+
+
+def encode(text: str, tokenizer: Any | None, *, add_bos: bool) -> tuple[list[int], list[int]]:
+    """Ids of `text` and the position of each token's first character.
+
+    The tokenizer's beginning-of-sequence token is put first when it adds one by itself and the
+    text does not carry it already; its position is 0.
+    """
+    if tokenizer is None or not text:
+        return [], []
+    if not getattr(tokenizer, "is_fast", False):
+        raise HarnessError(
+            f"{type(tokenizer).__name__} gives no character offsets; expected a fast tokenizer "
+            "(one with a tokenizer.json)"
+        )
+    encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    ids: list[int] = list(encoding["input_ids"])
+    tokens = tokenizer.convert_ids_to_tokens(ids)
+    starts: list[int] = []
+    previous_end = 0
+    for token, (start, end) in zip(tokens, encoding["offset_mapping"], strict=True):
+        # Offsets may leave out the blanks a token carries; its first character is then the blank.
+        if start > previous_end and token[:1] in ("\u0120", "\u010a", "\u2581", " ", "\n"):
+            start = previous_end
+        starts.append(min(start, len(text) - 1))
+        previous_end = max(previous_end, end)
+    if add_bos and tokenizer.bos_token_id is not None:
+        default = tokenizer("a")["input_ids"]
+        if default[:1] == [tokenizer.bos_token_id]:
+            ids.insert(0, tokenizer.bos_token_id)
+            starts.insert(0, 0)
+    return ids, starts
+
+
+def _stride(fmt: Format) -> int:
+    return max(1, (fmt.last_k or 2) // 2)
+
+
+def _pieces(
+    prompt: Prompt, turns: Sequence[Turn], tokenizer: Any | None, fmt: Format, open_turn: bool
+) -> list[ChatPiece]:
+    style = get_style(prompt.style)
+    if fmt.template == "chat":
+        return chat_pieces(prompt, turns, style, tokenizer, open_turn)
+    return _plain_pieces(prompt, turns, style, open_turn)
+
+
+def _plain_pieces(
+    prompt: Prompt, turns: Sequence[Turn], style: Style, open_turn: bool
+) -> list[ChatPiece]:
+    parts = [prompt.instruction.strip()] if prompt.instruction.strip() else []
+    for example in prompt.examples:
+        lines = [example.task.strip()]
+        for shown in example.turns:
+            lines.append(style.lead + style.gap + style.compose(shown.thought, shown.action))
+            lines.append(style.observation_mark + shown.observation.strip())
+        parts.append("\n".join(lines))
+    parts.append(prompt.task.strip())
+    pieces = [ChatPiece("prompt", "\n\n".join(parts) + "\n", -1)]
+    for index, turn in enumerate(turns):
+        pieces.append(ChatPiece(pieces[-1].kind, style.lead, pieces[-1].turn))
+        reason, act = turn.text("reason"), turn.text("act")
+        kind: RenderKind = "act" if act else "reason"
+        if reason:
+            pieces.append(ChatPiece("reason", style.gap + reason, index))
+        pieces.append(ChatPiece("act", ("" if reason else style.gap) + act if act else "", index))
+        pieces.append(ChatPiece(kind, "\n", index))
+        if any(span.kind == "observation" for span in turn.spans):
+            observed = style.observation_mark + turn.observation.strip() + "\n"
+            pieces.append(ChatPiece("observation", observed, index))
+    if open_turn:
+        pieces.append(ChatPiece(pieces[-1].kind, style.lead, pieces[-1].turn))
+    return pieces

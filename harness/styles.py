@@ -1,0 +1,190 @@
+"""Turn styles: how a thought and an action are written, and how a completion is read back.
+
+A style fixes the markers the harness inserts, the stop strings, how a known (thought, action) pair
+is written as a turn, and how a real completion is cut into a reason span, an act span and a
+discarded tail. Parsing never raises and never invents: every character it keeps stands in the
+completion in the same order, only blanks at the ends of the two spans are trimmed.
+
+Known styles: `thought-action` (the default everywhere) and `react-alfworld`, the transcript
+protocol of the original ReAct code (`> command` lines, `> think: …` answered by `OK.`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.errors import HarnessError
+
+DEFAULT_STYLE = "thought-action"
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A completion, read. `reason + act` is what the transcript keeps; `action` None if absent."""
+
+    reason: str
+    act: str
+    action: str | None
+    thinking_turn: bool = False
+
+
+@dataclass(frozen=True)
+class Style:
+    """One turn protocol.
+
+    Attributes:
+        lead: what the harness writes before every turn in plain text; joins the preceding span.
+        gap: canonical blank between `lead` and the generated text; part of the generated span.
+        observation_mark: what the harness writes before an observation.
+        stop, stop_line: where a completion ends (see `harness.models.base.Request`).
+    """
+
+    name: str
+    lead: str
+    gap: str
+    observation_mark: str
+    stop: tuple[str, ...]
+    stop_line: str | None
+    reminder: str
+
+    def compose(self, thought: str, action: str) -> str:
+        """The completion that states `thought`, then `action`; either may be empty."""
+        if self.name == DEFAULT_STYLE:
+            lines = [
+                f"Thought: {thought}" if thought else "",
+                f"Action: {action}" if action else "",
+            ]
+            return "\n".join(line for line in lines if line)
+        return f"think: {thought}" if thought else action
+
+    def parse(self, completion: str) -> Parsed:
+        """Cut a completion into spans; the first action counts, the rest is the tail."""
+        if self.name == DEFAULT_STYLE:
+            return _parse_thought_action(completion)
+        return _parse_command_line(completion)
+
+    @property
+    def one_line(self) -> bool:
+        """Whether a thought is a turn of its own, answered by `OK.` and costing a step."""
+        return self.name != DEFAULT_STYLE
+
+
+STYLES: dict[str, Style] = {
+    style.name: style
+    for style in (
+        Style(
+            name=DEFAULT_STYLE,
+            lead="",
+            gap="",
+            observation_mark="Observation: ",
+            stop=("\nObservation:",),
+            stop_line="Action:",
+            reminder="No action found. Reply with one line that begins with 'Action:'.",
+        ),
+        Style(
+            name="react-alfworld",
+            lead=">",
+            gap=" ",
+            observation_mark="",
+            stop=("\n",),
+            stop_line=None,
+            reminder="Nothing happens.",
+        ),
+    )
+}
+
+
+def get_style(name: str) -> Style:
+    """Look a style up by the name an environment or an episode gives."""
+    if name not in STYLES:
+        raise HarnessError(f"unknown turn style {name!r}; expected one of {', '.join(STYLES)}")
+    return STYLES[name]
+
+
+# A marker may be bold, numbered, of any case: "Action:", "ACTION 3:", "**Action:**", "### Action:".
+_MARK = r"[ \t]*(?:[#>*_]+[ \t]*)?{word}[ \t]*\d*[ \t]*(?:\*\*|__)?[ \t]*[::][ \t]*(?:\*\*|__)?"
+_ACTION_LINE = re.compile(r"(?im)^" + _MARK.format(word="action"))
+_ACTION_INLINE = re.compile(r"(?i)(?<![\w-])action[ \t]*\d*[ \t]*[::]")
+_OBSERVATION_LINE = re.compile(r"(?im)^" + _MARK.format(word="observation"))
+_THOUGHT_LINE = re.compile(r"(?im)^" + _MARK.format(word="thought"))
+_THINK_BLOCK = re.compile(r"(?is)<think>.*?(?:</think>|\Z)|\A.*?</think>")
+
+
+def _parse_thought_action(completion: str) -> Parsed:
+    # Markers inside a <think> block are thoughts about acting, not actions.
+    block = _THINK_BLOCK.match(completion.lstrip())
+    start = len(completion) - len(completion.lstrip()) + (block.end() if block else 0)
+    observation = _OBSERVATION_LINE.search(completion, start)
+    end = observation.start() if observation else len(completion)
+    for pattern in (_ACTION_LINE, _ACTION_INLINE):
+        for mark in pattern.finditer(completion, start, end):
+            line_end = _action_end(completion, mark.end(), end)
+            if line_end is None:
+                continue
+            act = completion[mark.start() : line_end].strip()
+            action = _clean(completion[mark.end() : line_end])
+            if action:
+                before = completion[: mark.start()].lstrip()
+                reason = before.rstrip()
+                gap = before[len(reason) :]
+                joint = "\n" if "\n" in gap else gap[:1]
+                return Parsed(reason + joint, act, action)
+    return Parsed(completion[:end].strip(), "", None)
+
+
+def _action_end(text: str, start: int, end: int) -> int | None:
+    """Where the action that starts after its marker ends: its line, or the next one if empty."""
+    line_end = text.find("\n", start, end)
+    line_end = end if line_end < 0 else line_end
+    if text[start:line_end].strip():
+        return line_end
+    rest = text[line_end:end]
+    following = line_end + len(rest) - len(rest.lstrip())
+    if (
+        following >= end
+        or _THOUGHT_LINE.match(text, following)
+        or _ACTION_LINE.match(text, following)
+    ):
+        return None
+    line_end = text.find("\n", following, end)
+    return end if line_end < 0 else line_end
+
+
+def _clean(action: str) -> str:
+    """The action without the quotes, backticks or bold marks that models put around it."""
+    action = action.strip()
+    for mark in ("**", "`", '"', "'"):
+        if len(action) > 2 * len(mark) and action.startswith(mark) and action.endswith(mark):
+            action = action[len(mark) : -len(mark)].strip()
+    return action
+
+
+def _parse_command_line(completion: str) -> Parsed:
+    line = next((line.strip() for line in completion.split("\n") if line.strip()), "")
+    line = line.removeprefix(">").strip()
+    if line.startswith("think:"):
+        return Parsed(line, "", line, thinking_turn=True)
+    return Parsed("", line, line or None)
+
+
+def resolve_action(action: str, admissible: Sequence[str] | None) -> str:
+    """The admissible action that `action` plainly means, or `action` itself.
+
+    In this order: itself; equal up to case and spacing; with a final period or comma dropped; the
+    longest admissible action it begins with at a word's end ("go to desk 1 to look for a pen").
+    """
+    if not admissible or action in admissible:
+        return action
+    wanted = " ".join(action.casefold().split())
+    by_key = {" ".join(known.casefold().split()): known for known in admissible}
+    for candidate in (wanted, wanted.rstrip(" .,;!")):
+        if candidate in by_key:
+            return by_key[candidate]
+    prefixes = [
+        key
+        for key in by_key
+        if key and wanted.startswith(key) and not wanted[len(key) : len(key) + 1].isalnum()
+    ]
+    return by_key[max(prefixes, key=len)] if prefixes else action
