@@ -25,6 +25,10 @@ Step: TypeAlias = Callable[[Facts, list[Row]], list[Row]]
 Getter: TypeAlias = Callable[[Row], Any]
 
 
+MAX_ROWS = 100_000
+"""Most rows a clause may have at any time; conditions of the release have some tens."""
+
+
 @dataclass(frozen=True)
 class Join:
     """A compiled clause. A row begins with the numbers of `constants`, then come variables."""
@@ -40,6 +44,7 @@ class Join:
             rows = step(facts, rows)
             if not rows:
                 break
+            _limit(len(rows))
         return rows
 
     def getter(self, variables: Sequence[str]) -> Getter:
@@ -89,6 +94,11 @@ def compile_join(
     return Join(constants, tuple(steps), slots)
 
 
+def _limit(number: int) -> None:
+    if number > MAX_ROWS:
+        raise GameError(f"a condition has too many rows to try, more than {MAX_ROWS}")
+
+
 def _binds(literal: Literal) -> bool:
     return not literal.negated and literal.predicate != "="
 
@@ -133,6 +143,7 @@ def _extend(literal: Literal, slots: dict[str, int]) -> Step:
 
         def extend_by_all(facts: Facts, rows: list[Row]) -> list[Row]:
             found = [pick(match) for match in facts[predicate].rows]
+            _limit(len(rows) * len(found))
             return [row + match for row in rows for match in found]
 
         return extend_by_all

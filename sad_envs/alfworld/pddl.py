@@ -102,7 +102,7 @@ def parse_domain(text: str) -> Domain:
         if head == ":types":
             for name, base in _typed(section[1:]):
                 if base != ROOT:
-                    raise GameError(f"subtype {_show([name, '-', base])!r} is not supported")
+                    raise GameError(f"subtype '{name[:80]} - {base[:80]}' is not supported")
                 types.add(name)
         elif head == ":predicates":
             for predicate in section[1:]:
@@ -219,17 +219,14 @@ def _clauses(tree: Tree, domain: Domain, scope: dict[str, str]) -> tuple[Clause,
         if head in ("and", "or"):
             parts = [walk(part, negated, names) for part in tree[1:]]
             if (head == "or") != negated:
-                return list(itertools.chain.from_iterable(parts))
-            product = [Clause()]
-            for part in parts:
-                product = [
-                    Clause(left.literals + right.literals, left.variables + right.variables)
-                    for left in product
-                    for right in part
-                ]
-                if len(product) > _MAX_CLAUSES:
-                    raise GameError(f"condition {_show(tree)!r} has too many alternatives")
-            return product
+                result = list(itertools.chain.from_iterable(parts))
+            else:
+                result = [Clause()]
+                for part in parts:
+                    result = [_both(left, right) for left in result for right in part]
+                    _limit(result, tree)
+            _limit(result, tree)
+            return result
         if head == "exists" and len(tree) == 3 and not negated:
             bound = _typed(tree[1])
             inner = {name: f"{name}~{next(fresh)}" for name, _ in bound}
@@ -245,6 +242,15 @@ def _clauses(tree: Tree, domain: Domain, scope: dict[str, str]) -> tuple[Clause,
         return [Clause((_literal(tree, domain, names, negated=negated),))]
 
     return tuple(walk(tree, False, scope)) if tree else (Clause(),)
+
+
+def _both(left: Clause, right: Clause) -> Clause:
+    return Clause(left.literals + right.literals, left.variables + right.variables)
+
+
+def _limit(clauses: list[Clause], tree: Tree) -> None:
+    if len(clauses) > _MAX_CLAUSES:
+        raise GameError(f"condition {_show(tree)!r} has too many alternatives")
 
 
 def _literal(tree: Tree, domain: Domain, names: Mapping[str, str], *, negated: bool) -> Literal:

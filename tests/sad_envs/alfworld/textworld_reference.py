@@ -39,7 +39,7 @@ HOSTILE = (
 )
 
 
-def walk_commands(admissible: list[str], seen: set[str], rng: random.Random) -> str:
+def walk_command(admissible: list[str], seen: set[str], rng: random.Random) -> str:
     """A command: mostly admissible, sometimes one that was, or nearly one, or none at all."""
     choice = rng.random()
     if choice < 0.78:
@@ -63,7 +63,10 @@ def walk_commands(admissible: list[str], seen: set[str], rng: random.Random) -> 
 
 
 def compare(game: Game, steps: int, seed: int, *, fast: bool = True) -> tuple[int, list[str]]:
-    """Play a random walk in both engines; the number of compared steps, and all differences."""
+    """Play in both engines; the number of compared steps, and all differences.
+
+    It is a random walk, which for odd seeds begins with the stored walkthrough.
+    """
     from sad_envs.alfworld.textworld_backend import TextWorldBackend
 
     rng = random.Random(seed)
@@ -76,8 +79,10 @@ def compare(game: Game, steps: int, seed: int, *, fast: bool = True) -> tuple[in
         if engine.goal != reference.goal:
             differences.append("goal")
         seen = set(engine.admissible)
+        script = list(game.walkthrough or ()) if seed % 2 else []
         for number in range(steps):
-            command = walk_commands(engine.admissible, seen, rng)
+            known = number < len(script)
+            command = script[number] if known else walk_command(engine.admissible, seen, rng)
             expected = reference.step(command)
             found = engine.step(command)
             if (found, engine.admissible) != (expected, reference.admissible):
