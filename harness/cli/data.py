@@ -158,7 +158,7 @@ def shown_progress() -> Iterator[Progress]:
         DownloadColumn(),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
+    with Bars(*columns, console=Console(file=sys.stderr)) as bars:
         tasks: dict[str, Any] = {}
 
         def drawn(stage: str, n_bytes: int, total: int) -> None:

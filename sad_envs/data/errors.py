@@ -16,7 +16,7 @@ class DataError(EnvError):
     """Data could not be fetched, unpacked or verified."""
 
 
-class DataMissing(DataError):  # noqa: N818
+class DataMissing(DataError):
     """A data set is not in the cache; the message names the command that fetches it."""
 
 
@@ -33,4 +33,5 @@ def os_error_line(error: OSError, path: Path) -> str:
             f"no permission to use {where} ({error.strerror}); mend its permissions, "
             "or set SAD_CACHE to a folder you can write to"
         )
-    return f"cannot use {where}: {error.strerror or error}; see to it, or set SAD_CACHE to another folder"
+    reason = error.strerror or str(error)
+    return f"cannot use {where}: {reason}; mend that, or set SAD_CACHE to another folder"

