@@ -84,18 +84,18 @@ class ALFWorldEnv(TextTaskEnv):
             if value not in known:
                 raise EnvError(f"ALFWorld has no {what} {value!r}" + did_you_mean(value, known))
         types = check_task_types(task_types)
+        self._split = find_split(split, types, data_dir)
         super().__init__(
             split=split,
             max_steps=max_steps,
             arguments={
-                "split": split,
+                "split": self._split.name,
                 "task_types": list(types),
                 "dialect": dialect,
                 "aliases": aliases,
             },
             render_mode=render_mode,
         )
-        self._split = find_split(split, types, data_dir)
         self._load: Callable[[Game], Backend] = Engine
         if backend == "textworld":
             from sad_envs.alfworld.textworld_backend import TextWorldBackend

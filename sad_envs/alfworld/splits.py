@@ -27,16 +27,25 @@ _SOLVABLE = re.compile(rb'(?<!\\)"solvable"\s*:\s*(true|false)')
 
 @dataclass(frozen=True)
 class Split:
-    """Task ids in their fixed order, and where the games come from."""
+    """Task ids in their fixed order, and where the games come from.
 
+    `name` has every default written out; `folder` is that of a real split.
+    """
+
+    name: str
     task_ids: tuple[str, ...]
-    folder: Path | None
-    """The folder of a real split; None for a generated one."""
+    folder: Path | None = None
+
+    def path(self, task_id: str) -> Path:
+        """The game file of a task of a real split."""
+        if self.folder is None:
+            raise EnvError(f"split {self.name!r} has no files; its games are made when asked for")
+        return self.folder / task_id / "game.tw-pddl"
 
     def game(self, task_id: str) -> Game:
         """Read or make the game of a task."""
         if self.folder is not None:
-            return read_game(self.folder / task_id / "game.tw-pddl")
+            return read_game(self.path(task_id))
         from sad_envs.alfworld.generate import generate_game
 
         return generate_game(task_id)
@@ -47,8 +56,7 @@ class Split:
         for task_id in self.task_ids:
             total.update(f"{task_id}\n".encode())
             if self.folder is not None:
-                path = self.folder / task_id / "game.tw-pddl"
-                total.update(hashlib.sha256(path.read_bytes()).digest())
+                total.update(hashlib.sha256(self.path(task_id).read_bytes()).digest())
         return total.hexdigest()
 
 
@@ -58,10 +66,11 @@ def find_split(name: str, task_types: Sequence[str], data_dir: Path | str | None
     if generated:
         from sad_envs.alfworld.generate import generated_task_ids
 
-        n = int(generated[2] or GENERATED_TASKS)
+        seed, n = int(generated[1] or 0), int(generated[2] or GENERATED_TASKS)
         if n < 1:
             raise EnvError(f"split {name!r} has no tasks; write generated:SEED:NUMBER")
-        folder, task_ids = None, generated_task_ids(int(generated[1] or 0), n)
+        name, folder = f"generated:{seed}:{n}", None
+        task_ids = generated_task_ids(seed, n)
     elif name in REAL_SPLITS:
         folder = _data_folder(data_dir) / name
         task_ids = sorted(_playable(folder))
@@ -72,7 +81,7 @@ def find_split(name: str, task_types: Sequence[str], data_dir: Path | str | None
         task_ids = [task_id for task_id in task_ids if task_type_of(task_id) in task_types]
     if not task_ids:
         raise EnvError(f"split {name!r} has no tasks" + (f" in {folder}" if folder else ""))
-    return Split(tuple(task_ids), folder)
+    return Split(name, tuple(task_ids), folder)
 
 
 def check_task_types(task_types: Sequence[str] | str | None) -> tuple[str, ...]:

@@ -31,13 +31,6 @@ APPLES = (
 TYPES = ("put", "examine", "clean", "heat", "cool", "puttwo")
 
 
-@pytest.fixture(scope="session")
-def splits(alfworld_data: Path) -> Path:
-    """The folder that holds the splits' folders."""
-    inner = alfworld_data / "json_2.1.1"
-    return inner if inner.is_dir() else alfworld_data
-
-
 @pytest.fixture
 def engine(splits: Path) -> Callable[..., Engine]:
     def make(task: str, dialect: str = "data") -> Engine:

@@ -20,13 +20,6 @@ pytestmark = pytest.mark.textworld
 STEPS = 200
 
 
-@pytest.fixture(scope="module")
-def splits(alfworld_data: Path) -> Path:
-    """The folder that holds the splits' folders."""
-    inner = alfworld_data / "json_2.1.1"
-    return inner if inner.is_dir() else alfworld_data
-
-
 def some_of_each_type(splits: Path, split: str, number: int) -> list[str]:
     """Files of `number` games of each task type, from different tasks."""
     task_ids = ALFWorldEnv(split=split, data_dir=splits).task_ids

@@ -1,0 +1,164 @@
+"""Speed and memory of the native ALFWorld engine beside the stock `alfworld` package.
+
+One run, the same games, the same commands: from the game file to the opening text, a step, and the
+memory of one more environment. The stock side is the package as it comes, with the wrappers that it
+uses itself. The answers of both sides are compared along the way.
+
+    python benchmarks/alfworld_engine.py [--data DIR] [--games N] [--steps N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import platform
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+from sad_envs.alfworld.engine import Engine
+from sad_envs.alfworld.game import read_game, task_type_of
+from sad_envs.alfworld.splits import find_split
+from sad_envs.base import EnvError
+
+SPLIT = "valid_unseen"
+
+
+@dataclass
+class Times:
+    """Seconds of every measured call."""
+
+    cold: list[float] = field(default_factory=list)
+    again: list[float] = field(default_factory=list)
+    step: list[float] = field(default_factory=list)
+
+
+def timed(into: list[float], call: Callable[..., Any], *args: Any) -> Any:
+    start = time.perf_counter()
+    result = call(*args)
+    into.append(time.perf_counter() - start)
+    return result
+
+
+def stock_env() -> Any:
+    """The environment that the alfworld package plays text games with."""
+    import textworld
+    from alfworld.agents.environment.alfred_tw_env import AlfredDemangler, AlfredInfos
+    from textworld.envs.pddl import PddlEnv
+
+    infos = textworld.EnvInfos(won=True, admissible_commands=True, extras=["gamefile"])
+    return AlfredInfos(AlfredDemangler(PddlEnv(infos)))
+
+
+def stock_cold(path: Path) -> tuple[Any, Any]:
+    env = stock_env()
+    env.load(str(path))
+    return env, env.reset()
+
+
+def native_cold(path: Path) -> tuple[Engine, str]:
+    engine = Engine(read_game(path))
+    return engine, engine.reset()
+
+
+def play(path: Path, steps: int, stock: Times, native: Times) -> None:
+    """One game on both sides, by commands drawn from the admissible ones."""
+    rng = random.Random(path.parent.name)
+    env, state = timed(stock.cold, stock_cold, path)
+    engine, opening = timed(native.cold, native_cold, path)
+    check(path, state.feedback, opening)
+    timed(stock.again, env.reset)
+    timed(native.again, engine.reset)
+    for _ in range(steps):
+        command = rng.choice(engine.admissible)
+        state, _, won = timed(stock.step, env.step, command)
+        answer = timed(native.step, engine.step, command)
+        check(path, (state.feedback, won), answer)
+        check(path, state.admissible_commands, engine.admissible)
+
+
+def check(path: Path, expected: object, found: object) -> None:
+    if expected != found:
+        raise SystemExit(f"{path}: the engine answers {found!r} where alfworld has {expected!r}")
+
+
+def memory_per_env(make: Callable[[Path], object], paths: list[Path]) -> float:
+    """Growth of the resident set in MB for each of `paths`, after a first one."""
+    import psutil
+
+    process = psutil.Process()
+    kept = [make(paths[0])]
+    before = process.memory_info().rss
+    kept += [make(path) for path in paths[1:]]
+    return float(process.memory_info().rss - before) / 1e6 / (len(kept) - 1)
+
+
+def in_own_process(make: Callable[[Path], object], paths: list[Path]) -> float:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(memory_per_env, make, paths).result()
+
+
+def choose(data: Path | None, number: int) -> list[Path]:
+    """Files of `number` games, from all task types in turn."""
+    split = find_split(SPLIT, (), data)
+    by_type = [list(ids) for _, ids in groupby(split.task_ids, task_type_of)]
+    rounds: Iterator[str] = (
+        ids[turn] for turn in range(max(map(len, by_type))) for ids in by_type if turn < len(ids)
+    )
+    return [split.path(task_id) for task_id in islice(rounds, number)]
+
+
+def row(what: str, stock: list[float], native: list[float]) -> str:
+    slow, quick = statistics.median(stock), statistics.median(native)
+    return (
+        f"{what:<28}{slow * 1e3:>12.1f}{quick * 1e3:>12.3f}{slow / quick:>10.0f} x{len(native):>8}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder with train/, valid_seen/, valid_unseen/")
+    parser.add_argument("--games", type=int, default=18)
+    parser.add_argument("--steps", type=int, default=20, help="steps in each game")
+    arguments = parser.parse_args()
+    try:
+        stock_env()
+    except ImportError as error:
+        sys.exit(
+            f"the comparison needs the alfworld package ({error}); "
+            "pip install 'structured-agent-distillation[textworld]'"
+        )
+    try:
+        paths = choose(arguments.data, arguments.games)
+    except EnvError as error:
+        sys.exit(str(error))
+    stock, native = Times(), Times()
+    native_cold(paths[0])  # so that both have read the rules that all games share
+    stock_cold(paths[0])
+    for path in paths:
+        play(path, arguments.steps, stock, native)
+    print(f"{len(paths)} games of {SPLIT}, {arguments.steps} steps each, every answer the same")
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}\n")
+    print(f"{'median':<28}{'alfworld ms':>12}{'native ms':>12}{'ratio':>12}{'calls':>8}")
+    print(row("reset from the game file", stock.cold, native.cold))
+    print(row("reset of the same game", stock.again, native.again))
+    print(row("step", stock.step, native.step))
+    many = (paths * 200)[:201]
+    small = in_own_process(native_cold, many)
+    large = in_own_process(stock_cold, paths[:6])
+    print(f"\n{'memory':<28}{'alfworld MB':>12}{'native MB':>12}{'ratio':>12}{'envs':>8}")
+    print(
+        f"{'one more environment':<28}{large:>12.1f}{small:>12.2f}{large / small:>10.0f} x{200:>8}"
+    )
+
+
+if __name__ == "__main__":
+    main()
