@@ -213,6 +213,7 @@ class _Recorder:
         self._row.update(success=success, score=self._score)
 
     def episode(self, seconds: float) -> Episode:
+        assert self.outcome is not None
         return Episode(
             **self._row,
             outcome=self.outcome,

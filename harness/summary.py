@@ -39,28 +39,28 @@ class Row:
     wall_seconds: float
 
 
-def summarise(
-    episodes: Iterable[Episode], planned: dict[str, int], *, unscored: int = 0
-) -> list[Row]:
-    """A row per task type in alphabetical order, then `all`.
+def summarise(scored: Iterable[Episode], unscored: Iterable[Episode], planned: int) -> list[Row]:
+    """A row per task type in alphabetical order when there are several, then `all`.
 
     Args:
-        episodes: scored rows.
-        planned: episodes the run owes, by task type; types not yet seen are under an empty name.
+        scored: rows of `episodes.jsonl`.
+        unscored: attempts that are owed again; they count as planned in their task type.
+        planned: episodes the run owes in all.
     """
     groups: dict[str, list[Episode]] = defaultdict(list)
-    for episode in episodes:
-        slim = episode.model_copy(update={"turns": (), "prompt": None})
-        groups[episode.task_type].append(slim)
-        groups["all"].append(slim)
-    rows = [
-        _row(name, groups[name], planned.get(name, len(groups[name])))
-        for name in sorted(groups)
-        if name != "all"
-    ]
-    if len(rows) == 1:
-        rows = []
-    return [*rows, _row("all", groups["all"], planned["all"])]
+    done = set()
+    for episode in scored:
+        done.add(episode.key)
+        groups[episode.task_type].append(episode.model_copy(update={"turns": ()}))
+    owed = {episode.key: episode.task_type for episode in unscored if episode.key not in done}
+    types = sorted(groups.keys() | (set(owed.values()) - {""}))
+    everything = [episode for group in groups.values() for episode in group]
+    rows = []
+    if len(types) > 1:
+        for name in types:
+            extra = sum(task_type == name for task_type in owed.values())
+            rows.append(_row(name, groups[name], len(groups[name]) + extra))
+    return [*rows, _row("all", everything, planned)]
 
 
 def _row(name: str, group: list[Episode], planned: int) -> Row:

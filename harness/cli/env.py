@@ -1,0 +1,60 @@
+"""`harness env list|info|check`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+Arguments = Annotated[
+    list[str] | None, typer.Option("--env-arg", metavar="K=V", help="For the environment.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.callback()
+def _group() -> None:
+    """List, describe and check environments."""
+
+
+@app.command("list")
+def list_environments(as_json: Json = False) -> None:
+    """The environments that can be run by name."""
+    from harness.environments import ALIASES
+
+    if as_json:
+        print(json.dumps(ALIASES, indent=2))
+        return
+    for name, env_id in ALIASES.items():
+        print(f"{name:12} {env_id}")
+
+
+@app.command("info")
+def info(name: str, env_arg: Arguments = None, as_json: Json = False) -> None:
+    """Version, tasks and arguments of an environment."""
+    from harness.environments import find_env, parse_env_args
+    from harness.worker import describe_env, make_env
+
+    spec = find_env(name, parse_env_args(env_arg or []))
+    env = make_env(spec)
+    described = describe_env(env)
+    data = {
+        "env_id": spec.env_id,
+        "env_version": described.env_version,
+        "tasks": len(described.task_ids),
+        "first_tasks": list(described.task_ids[:3]),
+        "expert": described.has_expert,
+    }
+    if as_json:
+        print(json.dumps(data, indent=2))
+        return
+    for key, value in data.items():
+        print(f"{key:12} {', '.join(value) if isinstance(value, list) else value}")
+    doc = type(env).__doc__
+    if doc:
+        import inspect
+
+        print("\n" + inspect.cleandoc(doc))

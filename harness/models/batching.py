@@ -1,0 +1,71 @@
+"""Requests of many episodes in one call of the model."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from harness.models.base import Completion, Model, Request
+
+
+class BatchingModel:
+    """A model that several threads may ask at once; their requests are answered together.
+
+    A thread of its own takes what is waiting, up to `max_batch`, and calls the model. It waits
+    `gather_seconds` for company only, so a single caller loses no more than that.
+    """
+
+    def __init__(self, model: Model, *, max_batch: int, gather_seconds: float = 0.01) -> None:
+        self.name = model.name
+        self.tokenizer = model.tokenizer
+        self.max_context = model.max_context
+        self._model = model
+        self._max_batch = max_batch
+        self._gather = gather_seconds
+        self._waiting: queue.Queue[tuple[Request, Future[Completion]] | None] = queue.Queue()
+        self._thread = threading.Thread(target=self._serve, name="model", daemon=True)
+        self._thread.start()
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        futures: list[Future[Completion]] = [Future() for _ in requests]
+        for request, future in zip(requests, futures, strict=True):
+            self._waiting.put((request, future))
+        return [future.result() for future in futures]
+
+    def describe(self) -> dict[str, Any]:
+        return self._model.describe()
+
+    def close(self) -> None:
+        self._waiting.put(None)
+        self._thread.join()
+        self._model.close()
+
+    def _serve(self) -> None:
+        while True:
+            first = self._waiting.get()
+            if first is None:
+                return
+            batch = [first]
+            last = False
+            while len(batch) < self._max_batch and not last:
+                try:
+                    item = self._waiting.get(timeout=self._gather)
+                except queue.Empty:
+                    break
+                if item is None:
+                    last = True
+                else:
+                    batch.append(item)
+            try:
+                completions = self._model.generate([request for request, _ in batch])
+            except Exception as error:  # noqa: BLE001  handed to the callers, who classify it
+                for _, future in batch:
+                    future.set_exception(error)
+            else:
+                for (_, future), completion in zip(batch, completions, strict=True):
+                    future.set_result(completion)
+            if last:
+                return
