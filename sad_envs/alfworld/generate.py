@@ -131,7 +131,7 @@ def _goal(seed: int, index: int) -> Goal:
 @lru_cache(maxsize=len(FOLDERS))
 def _goals(task_type: str) -> tuple[list[Goal], list[int]]:
     """The goals of a type and the running sum of their weights."""
-    weights = tables().goals[task_type]
+    weights = tables().tasks[task_type].goals
     return list(weights), list(itertools.accumulate(weights.values()))
 
 

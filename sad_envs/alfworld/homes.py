@@ -5,7 +5,8 @@ released games. A home is drawn from them for one goal and always admits it: the
 and the appliances are there, the objects that the task is about can be reached, and
 
 - not all of them lie in the receptacle that the opening text names first;
-- for put and puttwo, none of them lies in a receptacle of the goal's kind.
+- for put and puttwo, none of them lies in a receptacle of the goal's kind;
+- for clean, heat and cool, none of them lies in the appliance that does it.
 
 Identifiers have the released games' form, `Apple_bar__plus_01_dot_24_bar_…`: a kind and where the
 thing stands. Names follow from them as upstream has it, by falling identifier.
@@ -22,6 +23,9 @@ from importlib import resources
 from typing import Any
 
 from sad_envs.alfworld.dice import Dice
+
+APPLIANCES = {"clean": "SinkBasin", "heat": "Microwave", "cool": "Fridge"}
+"""What an object is treated with, by type of task."""
 
 _MANY = 99
 """Objects that a receptacle takes when the home is furnished, unless it holds a single one."""
@@ -42,9 +46,11 @@ class Goal:
         return 2 if self.task_type == "puttwo" else 1
 
     @property
-    def places(self) -> bool:
-        """Whether nothing but the place counts, so that no target may begin in it."""
-        return self.task_type in ("put", "puttwo")
+    def shunned(self) -> str:
+        """The kind of receptacle in which no target begins; empty for examine."""
+        if self.task_type in ("put", "puttwo"):
+            return self.receptacle
+        return APPLIANCES.get(self.task_type, "")
 
 
 @dataclass(frozen=True)
@@ -98,15 +104,23 @@ class RoomTable:
 
 
 @dataclass(frozen=True)
+class TaskTable:
+    """One type of task; see `goals.toml`."""
+
+    targets: Mapping[int, int]
+    drawers: int
+    goals: Mapping[Goal, int]
+
+
+@dataclass(frozen=True)
 class Tables:
     """What `homes.toml` and `goals.toml` say."""
 
     rooms: Mapping[str, RoomTable]
+    tasks: Mapping[str, TaskTable]
     properties: Mapping[str, frozenset[str]]
     accepts: Mapping[str, frozenset[str]]
     single: frozenset[str]
-    targets: Mapping[str, Mapping[int, int]]
-    goals: Mapping[str, Mapping[Goal, int]]
 
 
 @lru_cache(maxsize=1)
@@ -127,21 +141,22 @@ def tables() -> Tables:
             )
             for room, table in homes["rooms"].items()
         },
+        tasks={
+            task_type: TaskTable(
+                targets=dict(enumerate(table["targets"])),
+                drawers=table["drawers"],
+                goals={
+                    Goal(task_type, room, target, receptacle): weight
+                    for room in homes["rooms"]
+                    for target, receptacles in table.get(room, {}).items()
+                    for receptacle, weight in receptacles.items()
+                },
+            )
+            for task_type, table in goals.items()
+        },
         properties={name: frozenset(kinds.split()) for name, kinds in homes["kinds"].items()},
         accepts={name: frozenset(kinds.split()) for name, kinds in homes["accepts"].items()},
         single=frozenset(homes["single"].split()),
-        targets={
-            task_type: dict(enumerate(goals[task_type].pop("targets"))) for task_type in goals
-        },
-        goals={
-            task_type: {
-                Goal(task_type, room, target, receptacle): weight
-                for room, targets in rooms.items()
-                for target, receptacles in targets.items()
-                for receptacle, weight in receptacles.items()
-            }
-            for task_type, rooms in goals.items()
-        },
     )
 
 
@@ -149,11 +164,7 @@ def furnish(dice: Dice, goal: Goal) -> Home:
     """Draw a home in which `goal` can be reached, and is not at the start."""
     room = tables().rooms[goal.room]
     lamp_host = dice.weighted(room.lamp) if goal.task_type == "examine" else None
-    hosts = {
-        kind: weight
-        for kind, weight in room.objects[goal.target].hosts.items()
-        if not (goal.places and kind == goal.receptacle)
-    }
+    hosts = _target_hosts(goal)
     counts = _count_receptacles(dice, room, lamp_host or goal.receptacle)
     while _room_for(counts, hosts) < goal.n_needed or not _beyond_first(counts, hosts):
         counts[dice.weighted(hosts)] += 1
@@ -164,13 +175,23 @@ def furnish(dice: Dice, goal: Goal) -> Home:
     if lamp_host:
         contents.add("DeskLamp", {lamp_host: 1})
     contents.add(goal.target, hosts, without=receptacles[0])
-    for _ in range(dice.weighted(tables().targets[goal.task_type]) - 1):
+    for _ in range(dice.weighted(tables().tasks[goal.task_type].targets) - 1):
         contents.add(goal.target, hosts)
     for kind, table in room.objects.items():
         if kind != goal.target and not (lamp_host and kind == "DeskLamp"):
             for _ in range(dice.weighted(table.count)):
                 contents.add(kind, table.hosts)
     return Home(goal.room, _free_place(dice, places), receptacles, contents.objects())
+
+
+def _target_hosts(goal: Goal) -> dict[str, int]:
+    """Weights, in hundredths of percent, of the kinds of receptacle in which a target begins."""
+    scaled = {"Drawer": tables().tasks[goal.task_type].drawers}
+    return {
+        kind: weight * scaled.get(kind, 100)
+        for kind, weight in tables().rooms[goal.room].objects[goal.target].hosts.items()
+        if kind != goal.shunned
+    }
 
 
 def _count_receptacles(dice: Dice, room: RoomTable, needed: str) -> dict[str, int]:

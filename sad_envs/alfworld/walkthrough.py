@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import permutations
 
-from sad_envs.alfworld.homes import Goal, Home, Object, Receptacle
-
-APPLIANCES = {"clean": "SinkBasin", "heat": "Microwave", "cool": "Fridge"}
-"""What an object is treated with, by type of task."""
+from sad_envs.alfworld.homes import APPLIANCES, Goal, Home, Object, Receptacle
 
 
 def shortest_walkthrough(home: Home, goal: Goal) -> tuple[str, ...]:
