@@ -95,10 +95,14 @@ class Example:
 
 @dataclass(frozen=True)
 class PromptParts:
-    """What an environment tells a prompted agent: an instruction and few-shot examples."""
+    """What an environment tells a prompted agent: an instruction and few-shot examples.
+
+    `style` is the name of the turn protocol that the agent's replies and the examples follow.
+    """
 
     instruction: str
     examples: tuple[Example, ...] = ()
+    style: str = "thought-action"
 
 
 class TextTaskEnv(gym.Env[str, str], ABC):
