@@ -54,14 +54,21 @@ class RunStore:
         except OSError as error:
             raise HarnessError(_os_line(error, folder)) from error
         try:
+            self._open(config, resume)
+        except HarnessError:
+            self.close()
+            raise
+
+    def _open(self, config: dict[str, Any], resume: bool) -> None:
+        try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise HarnessError(
-                f"{folder} is in use by another run; wait for it or choose another --out"
+                f"{self.folder} is in use by another run; wait for it or choose another --out"
             ) from error
         self._check(config, resume)
         for name in (EPISODES, ERRORS):
-            _cut_torn_line(folder / name)
+            _cut_torn_line(self.folder / name)
         self._write_json(CONFIG, {**config, "digest": self.digest})
 
     def _check(self, config: dict[str, Any], resume: bool) -> None:

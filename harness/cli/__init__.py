@@ -38,35 +38,22 @@ def main() -> None:
     """Entry point of the `harness` command."""
     _mount()
     try:
-        app(standalone_mode=False)
-    except KeyboardInterrupt:
-        print("interrupted; what was finished is kept", file=sys.stderr)
-        sys.exit(130)
-    except SystemExit:
-        raise
+        app()
     except Exception as error:
-        code = _exit_code(error)
-        if code is None:
+        if not _print_line(error):
             raise
-        sys.exit(code)
+        sys.exit(2)
 
 
-def _exit_code(error: Exception) -> int | None:
-    """Print the line of an error that a user can mend; None for a bug."""
-    import click
-
+def _print_line(error: Exception) -> bool:
+    """Print the line of an error that a user can mend; False for a bug."""
     from harness.errors import HarnessError
 
-    if isinstance(error, click.exceptions.Abort):
-        return 130
-    if isinstance(error, click.ClickException):
-        error.show(sys.stderr)
-        return 2
     known: tuple[type[Exception], ...] = (HarnessError,)
     base = sys.modules.get("sad_envs.base")
     if base is not None:
         known = (*known, base.EnvError)
-    if isinstance(error, known):
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return None
+    if not isinstance(error, known):
+        return False
+    print(f"error: {error}", file=sys.stderr)
+    return True

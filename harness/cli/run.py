@@ -85,7 +85,6 @@ def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) 
     """Run `config`; the number of episodes left unscored."""
     from harness.environments import find_env
     from harness.errors import HarnessError
-    from harness.models import load_model
     from harness.runner import RunPlan, run_jobs
     from harness.store import RunStore
     from harness.worker import describe_env, make_env
@@ -107,6 +106,8 @@ def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) 
     model: Model | None = None
     if config.agent == "react":
         assert config.model is not None
+        from harness.models import load_model
+
         _say(f"loading {config.model}")
         model = load_model(config.model, device=config.device, dtype=config.dtype)
     agent, model = _build_agent(config, model)
@@ -151,7 +152,8 @@ def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) 
         handler.stream.close()
         store.close()
     if interrupted:
-        raise KeyboardInterrupt
+        _say(f"interrupted; what was finished is kept: go on with --resume --out {folder}")
+        raise typer.Exit(130)
     if model is not None:
         model.close()
     return unscored

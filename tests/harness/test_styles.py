@@ -1,0 +1,122 @@
+"""Reading completions: what models really write, cut into spans."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.models.base import cut_at_stop
+from harness.styles import STYLES, get_style, resolve_action
+
+STYLE = get_style("thought-action")
+REACT = get_style("react-alfworld")
+
+
+@pytest.mark.parametrize(
+    ("completion", "reason", "act", "action"),
+    [
+        ("Thought: I go.\nAction: look", "Thought: I go.\n", "Action: look", "look"),
+        ("Action: look\nBecause I must.", "", "Action: look", "look"),
+        ("THOUGHT: a\nACTION 3: look", "THOUGHT: a\n", "ACTION 3: look", "look"),
+        ("Thought: a\n**Action:** `look`", "Thought: a\n", "**Action:** `look`", "look"),
+        ("Thought: a. Action: look", "Thought: a. ", "Action: look", "look"),
+        ("Action:\n\nlook\nmore", "", "Action:\n\nlook", "look"),
+        ('Action: "look"', "", 'Action: "look"', "look"),
+        (
+            "<think>maybe\nAction: no</think>\nAction: look",
+            "<think>maybe\nAction: no</think>\n",
+            "Action: look",
+            "look",
+        ),
+        ("reasoning\nAction: no</think>Action: look", "reasoning\nAction: no</think>",
+         "Action: look", "look"),
+    ],
+)  # fmt: skip
+def test_completion_is_cut_into_spans(completion: str, reason: str, act: str, action: str) -> None:
+    parsed = STYLE.parse(completion)
+    assert (parsed.reason, parsed.act, parsed.action) == (reason, act, action)
+
+
+def test_first_of_several_rounds_counts() -> None:
+    parsed = STYLE.parse("Thought: a\nAction: look\nObservation: x\nThought: b\nAction: inventory")
+    assert parsed.action == "look"
+    assert "Observation" not in parsed.reason + parsed.act
+
+
+def test_hallucinated_observation_before_any_action_is_tail() -> None:
+    parsed = STYLE.parse("Thought: a\nObservation: you win\nAction: look")
+    assert parsed.action is None
+    assert parsed.reason == "Thought: a"
+
+
+@pytest.mark.parametrize("completion", ["", "  \n", "Action:", "Action: ``", "I do not know."])
+def test_missing_action_is_none_and_keeps_the_words(completion: str) -> None:
+    parsed = STYLE.parse(completion)
+    if parsed.action is not None:
+        assert parsed.action == "``"
+    else:
+        assert parsed.reason == completion.strip()
+
+
+@given(st.text(alphabet=st.sampled_from(list("Aaction:Thoughtbservn<>/k \n`*1é")), max_size=80))
+def test_kept_spans_stand_in_the_completion(completion: str) -> None:
+    for style in STYLES.values():
+        parsed = style.parse(completion)
+        position = 0
+        for text in (parsed.reason.strip(), parsed.act.strip()):
+            found = completion.find(text, position)
+            assert found >= 0
+            position = found + len(text)
+
+
+@given(st.text(max_size=60), st.text(min_size=1, max_size=40))
+def test_composed_turn_reads_back(thought: str, action: str) -> None:
+    thought = " ".join(thought.replace(":", " ").replace("<", "").split())
+    action = " ".join(action.split()).strip("`*\"' ")
+    if not action or ":" in action or "<" in action:
+        return
+    parsed = STYLE.parse(STYLE.compose(thought, action))
+    assert parsed.action == action
+    assert parsed.reason + parsed.act == STYLE.compose(thought, action)
+
+
+def test_react_thought_is_a_turn_of_its_own() -> None:
+    parsed = REACT.parse(" think: I need a pen.\nand more")
+    assert parsed.thinking_turn
+    assert parsed.reason == parsed.action == "think: I need a pen."
+    assert parsed.act == ""
+
+
+ADMISSIBLE = ["go to desk 1", "go to desk 12", "look", "take pen 1 from desk 1"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("look", "look"),
+        ("Go To Desk 1", "go to desk 1"),
+        ("look.", "look"),
+        ("go to desk 12 to find the pen", "go to desk 12"),
+        ("go to desk 1, then look", "go to desk 1"),
+        ("go to desk 123", "go to desk 123"),
+        ("fly", "fly"),
+    ],
+)
+def test_action_that_plainly_means_an_admissible_one(written: str, meant: str) -> None:
+    assert resolve_action(written, ADMISSIBLE) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Thought: a\nAction: look\nObservation: x", "Thought: a\nAction: look"),
+        ("Thought: a\nAction: look\n\nObservation: x", "Thought: a\nAction: look\n"),
+        ("Action:\nlook\nObservation: x", "Action:\nlook"),
+        ("a\nObservation: x\nAction: look\n", "a"),
+        ("Action: look", "Action: look"),
+        ("action: look\nmore", "action: look\n"),
+    ],
+)
+def test_completion_ends_at_the_earliest_stop(text: str, kept: str) -> None:
+    assert cut_at_stop(text, STYLE.stop, STYLE.stop_line)[0] == kept
