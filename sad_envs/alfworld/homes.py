@@ -24,6 +24,8 @@ from typing import Any
 
 from sad_envs.alfworld.dice import Dice
 
+TABLE_FILES = ("homes.toml", "goals.toml")
+
 APPLIANCES = {"clean": "SinkBasin", "heat": "Microwave", "cool": "Fridge"}
 """What an object is treated with, by type of task."""
 
@@ -126,7 +128,7 @@ class Tables:
 @lru_cache(maxsize=1)
 def tables() -> Tables:
     """The tables that come with the package."""
-    homes, goals = _read("homes.toml"), _read("goals.toml")
+    homes, goals = (_read(name) for name in TABLE_FILES)
     return Tables(
         rooms={
             room: RoomTable(
