@@ -18,12 +18,12 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from sad_envs.data.cache import CHUNK_BYTES
 from sad_envs.data.errors import DataError
 
 DRIVE_ADDRESS = "https://drive.usercontent.google.com/download?id={id}&export=download"
 TIMEOUT_SECONDS = 30.0
 _ATTEMPTS = 4
+_CHUNK_BYTES = 1 << 16  # a chunk that breaks off half-way is lost
 _MOST_HTML_BYTES = 1 << 20
 
 
@@ -95,9 +95,11 @@ def _transfer(address: str, part: _Part) -> None:
         def on_response(response: requests.Response, *_: Any, **__: Any) -> None:
             if response.status_code in (200, 206):
                 part.begin(response.status_code, response.headers)
+            elif response.status_code >= 400:
+                response.close()
 
         transfer = pooch.HTTPDownloader(
-            chunk_size=CHUNK_BYTES // 4,
+            chunk_size=_CHUNK_BYTES,
             headers=headers,
             cookies=cookies,
             timeout=TIMEOUT_SECONDS,
@@ -158,8 +160,9 @@ class _Part:
             self.expected = None if remaining is None else self.size + remaining
             self.continued = True
             return
-        self._file.truncate(0)
-        self._count(-self.size)
+        if self.size:
+            self._file.truncate(0)
+            self._count(-self.size)
         self.continued = False
         self.expected = remaining
         tag = headers.get("ETag", "")
@@ -257,6 +260,8 @@ def _reason(error: BaseException) -> str:
 
     if isinstance(error, requests.exceptions.Timeout):
         return f"no answer within {TIMEOUT_SECONDS:.0f} s"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off"
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.strerror:

@@ -8,12 +8,13 @@ are written, so sizes that the archive lies about do not help it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from sad_envs.data.cache import CHUNK_BYTES
@@ -36,40 +37,57 @@ def unpack_zip(
     caller, who knows the folder's purpose.
     """
     digests: dict[str, str] = {}
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            members = _checked(opened.infolist(), archive.name, most_files, most_bytes)
-            made: set[str] = set()
-            for member in members:
-                target = folder / member.filename
-                parent = os.path.dirname(member.filename)
-                if parent not in made:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    made.add(parent)
-                digests[member.filename] = _write(opened, member, target, on_bytes)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise DataError(f"{archive.name} is not a readable zip archive: {error}") from error
+    made: set[str] = set()
+    with contextlib.ExitStack() as stack:
+        with _reading(archive):
+            opened = stack.enter_context(zipfile.ZipFile(archive))
+        for member in _checked(opened.infolist(), archive.name, most_files, most_bytes):
+            target = folder / member.filename
+            parent = os.path.dirname(member.filename)
+            if parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(parent)
+            digest = hashlib.sha256()
+            with target.open("xb") as out:
+                for chunk in _chunks(archive, opened, member):
+                    digest.update(chunk)
+                    out.write(chunk)
+                    if on_bytes:
+                        on_bytes(len(chunk))
+            digests[member.filename] = digest.hexdigest()
     return digests
 
 
-def _write(
-    opened: zipfile.ZipFile,
-    member: zipfile.ZipInfo,
-    target: Path,
-    on_bytes: Callable[[int], None] | None,
-) -> str:
-    digest = hashlib.sha256()
+def _chunks(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
     left = member.file_size
-    with opened.open(member) as source, target.open("xb") as out:
-        while chunk := source.read(CHUNK_BYTES):
+    with contextlib.ExitStack() as stack:
+        with _reading(archive):
+            source = stack.enter_context(opened.open(member))
+        while True:
+            with _reading(archive):
+                chunk = source.read(CHUNK_BYTES)
+            if not chunk:
+                return
             left -= len(chunk)
             if left < 0:
-                raise DataError(f"{member.filename!r} is larger than its archive declares")
-            digest.update(chunk)
-            out.write(chunk)
-            if on_bytes:
-                on_bytes(len(chunk))
-    return digest.hexdigest()
+                raise DataError(f"{archive.name}: {member.filename!r} is larger than it declares")
+            yield chunk
+
+
+@contextlib.contextmanager
+def _reading(archive: Path) -> Iterator[None]:
+    """Whatever a damaged archive makes `zipfile` raise, as one line; writing stays outside."""
+    try:
+        yield
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        UnicodeDecodeError,
+        OSError,
+    ) as error:
+        raise DataError(f"{archive.name} is not a readable zip archive: {error}") from error
 
 
 def _checked(
@@ -113,4 +131,6 @@ def _objection(info: zipfile.ZipInfo) -> str | None:
         return "is a link or a device"
     if info.flag_bits & _ENCRYPTED:
         return "is encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "is compressed in an unusual way"
     return None
