@@ -25,7 +25,6 @@ INSIDE = frozenset(
 
 _UNHEARD_OF = 0.001
 _IRREGULAR = {
-    "cd": "CDs",
     "knife": "knives",
     "butterknife": "butterknives",
     "shelf": "shelves",

@@ -16,7 +16,7 @@ REMARKS: dict[str, tuple[str, ...]] = {
         "I am after {a_thing}, which I will then put {in_goal}.",
         "to finish this I must pick up {a_thing} somewhere and place it {in_goal}.",
         "I am asked to put {a_thing} {in_goal}, and I do not know yet where one is.",
-        "what is missing {in_goal} is {a_thing}; I have to search the room for one.",
+        "{a_thing} is wanted {in_goal}, and I have to search the room to find it.",
     ),
     "plan_treat": (
         "I need to find {a_thing}, {clean} it with the {tool}, and put it {in_goal}.",
@@ -94,6 +94,13 @@ REMARKS: dict[str, tuple[str, ...]] = {
         "{event_thing} is where it belongs, half of the task is done.",
         "with {event_thing} {in_event_place}, I need just one other {thing}.",
         "the first {thing} is delivered; {event_place} needs another.",
+    ),
+    "took": (
+        "I have {held} now, and what I still need is a {lamp}.",
+        "{held} is in my hand, but I know of no {lamp} yet.",
+        "with {held} in hand, the search for a {lamp} begins.",
+        "now that I hold {held}, only a {lamp} is missing.",
+        "I carry {held} with me while I look for a {lamp}.",
     ),
     "failed": (
         "that did nothing, so I was wrong about something.",
@@ -248,11 +255,19 @@ REASONS: dict[str, tuple[str, ...]] = {
         "I have {held} now, and it belongs {in_goal}, so I go to {place}.",
         "with {held} in hand I head for {place} to leave it there.",
         "what remains is to bring {held} to {place}.",
-        "{held} is mine; the task wants it {in_goal}, so {place} is next.",
+        "{held} is in my hand; the task wants it {in_goal}, so {place} is next.",
         "next I carry {held} to {place}, where it has to go.",
         "got {held}. {place} is where I put it down.",
         "now to {place}, because {held} has to end up {in_goal}.",
         "{place} is the destination, so I take {held} there.",
+    ),
+    "deliver_first": (
+        "I have {held}, the first of the two; I take it to {place}.",
+        "with my hands full I cannot take another {thing}, so I bring {held} to {place} first.",
+        "{held} goes {in_goal} before I look for the other one, so I walk to {place}.",
+        "one of two: I carry {held} to {place} and then see about the second {thing}.",
+        "I can only hold one {thing}, so first I deliver {held} to {place}.",
+        "both {things} are to be {in_goal}. I begin by taking {held} to {place}.",
     ),
     "deliver_treated": (
         "{held} is {state} now, so it can go {in_goal}; I walk to {place}.",

@@ -86,6 +86,8 @@ def _remark(memory: Memory, event: Event, step: Step) -> str:
         and type_of(event.thing) == (memory.goal.thing)
     ):
         return "one_placed"
+    if event.kind == "took":
+        return "took" if step.reason == "search" else ""
     if event.kind == "closed" and step.reason == "search_open":
         return ""
     return event.kind if event.kind in phrases.REMARKS else ""
@@ -116,11 +118,13 @@ def _reason(memory: Memory, event: Event, step: Step) -> str:
         if event.kind not in ("arrived", "opened"):
             return "take_later"
         return "take_lamp" if goal.lamp else "take_treat" if goal.treatment else "take"
+    if step.reason in ("deliver", "place") and goal.count > 1:
+        inside = [t for t in memory.places[step.place].contents or () if type_of(t) == goal.thing]
+        if step.reason == "deliver":
+            return "deliver" if inside else "deliver_first"
+        return "place_second" if inside else "place_first"
     if step.reason == "deliver":
         return "deliver_treated" if event.kind == "treated" else "deliver"
-    if step.reason == "place" and goal.count > 1:
-        inside = [t for t in memory.places[step.place].contents or () if type_of(t) == goal.thing]
-        return "place_second" if inside else "place_first"
     return step.reason
 
 
