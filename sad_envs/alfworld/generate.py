@@ -13,7 +13,6 @@ and `generated_grammar.twl2` are the rules. The bytes of `game_bytes` are a comp
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
@@ -24,12 +23,9 @@ from pathlib import Path
 
 from sad_envs.alfworld.dice import Dice
 from sad_envs.alfworld.game import Game, parse_game
-from sad_envs.alfworld.homes import APPLIANCES, TABLE_FILES, Goal, Home, furnish, tables
+from sad_envs.alfworld.homes import APPLIANCES, Goal, Home, furnish, tables
 from sad_envs.alfworld.walkthrough import shortest_walkthrough
 from sad_envs.base import EnvError
-
-VERSION = 1
-"""Raised when the same id gives another game."""
 
 FOLDERS = {
     "put": "pick_and_place_simple",
@@ -59,7 +55,6 @@ _TREATED = {
     "heat": ("heatable", "isHot"),
     "cool": ("coolable", "isCool"),
 }
-_RULE_FILES = ("generated_domain.pddl", "generated_grammar.twl2")
 _KNIVES = ("Knife", "ButterKnife")
 """Kinds that the rules name beside the appliances; every game has to declare those."""
 
@@ -88,20 +83,12 @@ def generate_game(task_id: str) -> Game:
     home = furnish(dice, goal)
     return parse_game(
         _dump(
-            domain=_file(_RULE_FILES[0]),
-            grammar=_file(_RULE_FILES[1]).replace("<goal>", sentence),
+            domain=_file("generated_domain.pddl"),
+            grammar=_file("generated_grammar.twl2").replace("<goal>", sentence),
             problem=_problem(f"trial_S{seed}_{index:06}", home, goal),
             walkthrough=shortest_walkthrough(home, goal),
         )
     )
-
-
-def generator_digest() -> str:
-    """Digest of all that a generated game depends on beside its id."""
-    total = hashlib.sha256(f"{VERSION}\n".encode())
-    for name in (*TABLE_FILES, *_RULE_FILES):
-        total.update(f"{_file(name)}\n".encode())
-    return total.hexdigest()
 
 
 def game_bytes(game: Game) -> bytes:
@@ -236,6 +223,6 @@ def _trajectory(task_id: str) -> str:
     return json.dumps({"task_type": folder, "pddl_params": parameters})
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _file(name: str) -> str:
     return resources.files("sad_envs.alfworld").joinpath(name).read_text(encoding="utf-8")

@@ -24,8 +24,6 @@ from typing import Any
 
 from sad_envs.alfworld.dice import Dice
 
-TABLE_FILES = ("homes.toml", "goals.toml")
-
 APPLIANCES = {"clean": "SinkBasin", "heat": "Microwave", "cool": "Fridge"}
 """What an object is treated with, by type of task."""
 
@@ -98,6 +96,7 @@ class ObjectTable:
 class RoomTable:
     """One kind of room; see `homes.toml`."""
 
+    smallest: int
     openable: Mapping[str, int]
     beside: Mapping[str, int]
     receptacles: Mapping[str, Mapping[int, int]]
@@ -128,10 +127,11 @@ class Tables:
 @lru_cache(maxsize=1)
 def tables() -> Tables:
     """The tables that come with the package."""
-    homes, goals = (_read(name) for name in TABLE_FILES)
+    homes, goals = _read("homes.toml"), _read("goals.toml")
     return Tables(
         rooms={
             room: RoomTable(
+                smallest=table["smallest"],
                 openable=table["openable"],
                 beside=table["beside"],
                 receptacles={k: _by_number(v) for k, v in table["receptacles"].items()},
@@ -197,11 +197,14 @@ def _target_hosts(goal: Goal) -> dict[str, int]:
 
 
 def _count_receptacles(dice: Dice, room: RoomTable, needed: str) -> dict[str, int]:
-    counts = {}
-    for kind, weights in room.receptacles.items():
-        options = {n: w for n, w in weights.items() if n > 0} if kind == needed else weights
-        counts[kind] = dice.weighted(options)
-    return counts
+    """How many there are of each kind, at least one of `needed`; drawn again if all too few."""
+    while True:
+        counts = {}
+        for kind, weights in room.receptacles.items():
+            options = {n: w for n, w in weights.items() if n > 0} if kind == needed else weights
+            counts[kind] = dice.weighted(options)
+        if sum(counts.values()) >= room.smallest:
+            return counts
 
 
 def _room_for(counts: Mapping[str, int], hosts: Iterable[str]) -> int:
