@@ -8,6 +8,7 @@ that differ. Reading streams; all aggregates are computed from the rows.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -115,7 +116,9 @@ class RunStore:
                     file.flush()
                     os.fsync(file.fileno())
                 except OSError:
-                    os.truncate(path, size)
+                    # Leave no half row behind; where even that fails, resuming cuts it.
+                    with contextlib.suppress(OSError):
+                        os.truncate(path, size)
                     raise
         except OSError as error:
             raise HarnessError(_os_line(error, path)) from error

@@ -8,16 +8,19 @@ and end when their parent does, however it ends.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
 from harness.errors import HarnessError
+from sad_envs.base import EnvError
+
+logger = logging.getLogger(__name__)
 
 
 class EnvFailure(Exception):
@@ -109,12 +112,17 @@ def _serve(spec: EnvSpec, pipe: Connection, path: list[str]) -> None:
                 name, arguments = pipe.recv()
             except EOFError:
                 return
+            answer: tuple[str, Any]
             try:
                 host = host or _Host(spec)
                 answer = ("ok", getattr(host, name)(*arguments))
-            except Exception as error:  # noqa: BLE001  the boundary: whatever it was is reported
-                kind = "refused" if isinstance(error, HarnessError | ValueError) else "raised"
-                answer = (kind, f"{type(error).__name__}: {error}", traceback.format_exc())  # type: ignore[assignment]
+            except (HarnessError, EnvError) as error:
+                # A bad argument spoils every episode; a bad task only its own.
+                refused = host is None or name == "prompt"
+                answer = ("refused" if refused else "raised", str(error))
+            except Exception as error:
+                logger.exception("the environment raised in %s", name)
+                answer = ("raised", f"{type(error).__name__}: {error}")
             pipe.send(answer)
     except (BrokenPipeError, ConnectionResetError):
         return
@@ -181,9 +189,11 @@ class EnvWorker:
         except (EOFError, OSError) as error:
             code = self._kill()
             raise EnvFailure(f"the environment's process ended during {name} ({code})") from error
-        if answer[0] == "ok":
-            return answer[1]
-        raise EnvFailure(answer[1].replace("\n", " "))
+        kind, value = answer
+        if kind == "ok":
+            return value
+        line = " ".join(str(value).split())
+        raise HarnessError(line) if kind == "refused" else EnvFailure(line)
 
     def _kill(self) -> str:
         assert self._process is not None
