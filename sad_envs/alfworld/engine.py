@@ -207,21 +207,22 @@ def _idle(
     clause: Clause, effects: Sequence[Effect], join: Join
 ) -> tuple[tuple[Getter, Getter], ...]:
     """When the action changes nothing: each effect is a precondition, or denies what it asserts."""
+    slots = join.slots
     ways: list[list[frozenset[tuple[int, int]]]] = []
     for effect in effects:
         literal = effect.literal
         others = [lit for lit in clause.literals if lit.negated == literal.negated]
         if literal.negated:
             others += [e.literal for e in effects if not (e.literal.negated or e.condition)]
+        others = [lit for lit in others if lit.predicate == literal.predicate]
+        if effect.condition:
+            others = []
+        same = [zip(literal.args, lit.args, strict=True) for lit in others]
         ways.append(
             [
-                frozenset(
-                    (join.slots[a], join.slots[b])
-                    for a, b in zip(literal.args, other.args, strict=True)
-                    if a != b
-                )
-                for other in others
-                if other.predicate == literal.predicate and not effect.condition
+                frozenset((slots[a], slots[b]) for a, b in pairs if a != b)
+                for pairs in map(list, same)
+                if all(a == b or (a in slots and b in slots) for a, b in pairs)
             ]
         )
     result = []

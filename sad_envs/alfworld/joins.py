@@ -62,7 +62,7 @@ def tuple_getter(slots: Sequence[int]) -> Getter:
     return lambda row: ()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def compile_join(
     clause: Clause, parameters: tuple[tuple[str, str], ...], sizes: tuple[int, ...]
 ) -> Join:

@@ -14,6 +14,7 @@ from textworld_reference import compare, compare_file
 from sad_envs.alfworld.dialect import to_dialect
 from sad_envs.alfworld.env import ALFWorldEnv
 from sad_envs.alfworld.game import read_game, task_type_of
+from sad_envs.alfworld.generate import game_bytes, generated_task_ids
 
 pytestmark = pytest.mark.textworld
 
@@ -29,6 +30,16 @@ def some_of_each_type(splits: Path, split: str, number: int) -> list[str]:
         some = list(of_type)
         chosen = some[:: max(1, len(some) // number)]
         files += [str(splits / split / i / "game.tw-pddl") for i in islice(chosen, number)]
+    return files
+
+
+def generated(folder: Path, number: int) -> list[str]:
+    """Files of the first generated games, as they are exported."""
+    files = []
+    for index, task_id in enumerate(generated_task_ids(0, number)):
+        file = folder / f"{index}.tw-pddl"
+        file.write_bytes(game_bytes(task_id))
+        files.append(str(file))
     return files
 
 
@@ -51,8 +62,9 @@ def test_the_faster_textworld_answers_as_it_comes(splits: Path) -> None:
 @pytest.mark.realdata
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_twenty_thousand_steps_are_the_same(splits: Path) -> None:
+def test_twenty_thousand_steps_are_the_same(splits: Path, tmp_path: Path) -> None:
     files = [
+        *generated(tmp_path, 12),
         *some_of_each_type(splits, "valid_unseen", 5),
         *some_of_each_type(splits, "valid_seen", 5),
         *some_of_each_type(splits, "train", 7),
