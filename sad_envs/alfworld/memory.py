@@ -90,6 +90,7 @@ class Memory:
     places: dict[str, Place]
     here: str = ""
     holding: str = ""
+    took_something: bool = False
     put_dialect: bool = False
     states: dict[str, set[str]] = field(default_factory=dict)
     """States of objects that were treated, such as {"mug 1": {"clean"}}."""
@@ -143,7 +144,7 @@ class Memory:
     def _handle(self, observation: str) -> Event:
         if match := _TOOK.search(observation):
             self._remove(match[1])
-            self.holding = match[1]
+            self.holding, self.took_something = match[1], True
             return Event("took", match[2], match[1])
         if match := _PLACED.search(observation):
             place = self._place(match[2])

@@ -50,7 +50,7 @@ _RULES = """\
 Names carry a number, as in mug 1 or drawer 2; use only names that you have read. You see what is \
 in or on a receptacle once you are there, and open if it is closed. You can hold one object at a \
 time. "Nothing happens." means that the command was not possible: check its wording, where you \
-are, and what you hold. You have 50 turns."""
+are, and what you hold. The number of turns is limited."""
 
 _THOUGHT_ACTION = """\
 You are an agent in a home and solve a household task by giving text commands, one per turn. \

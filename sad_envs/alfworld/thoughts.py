@@ -137,6 +137,8 @@ def _search_reason(memory: Memory, event: Event, step: Step) -> str:
         if kind in usual_places(wanted, {place.kind for place in memory.places.values()}):
             return "search_first_usual"
         return "search_first"
+    if memory.took_something and (same or len(seen) > 5):
+        return "search_more"
     if same:
         return "search_same_many" if len(same) > 1 else "search_same"
     if kind in usual_places(wanted, {place.kind for place in memory.unseen()}):
