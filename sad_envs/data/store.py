@@ -17,8 +17,8 @@ from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 from sad_envs.data import cache
-from sad_envs.data.catalogue import DataFile, Dataset, find
 from sad_envs.data.download import download
+from sad_envs.data.entries import DataFile, Dataset, find
 from sad_envs.data.errors import DataError, DataMissing, os_error_line
 from sad_envs.data.manifest import (
     MANIFEST_NAME,

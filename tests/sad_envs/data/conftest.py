@@ -40,7 +40,7 @@ def toy(tmp_path: Path, cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Toy
     write_zip(mirror / "toy/toy.zip", FILES)
     archive = (mirror / "toy/toy.zip").read_bytes()
     entries = {"toy": toy_dataset(archive)}
-    monkeypatch.setattr("sad_envs.data.catalogue.catalogue", lambda: entries)
+    monkeypatch.setattr("sad_envs.data.entries.catalogue", lambda: entries)
     monkeypatch.setattr("sad_envs.data.catalogue", lambda: entries)
     return Toy(mirror, archive, entries)
 
