@@ -28,7 +28,11 @@ from sad_envs.alfworld.memory import Event, Memory
 
 _RECENT = 24
 """How many wordings are remembered so as not to be used again soon."""
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_NUMBERS = (
+    *("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
+    *("nineteen", "twenty"),
+)
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,7 @@ def _listing(names: Sequence[str], joint: str) -> str:
 
 
 def _number(n: int) -> str:
-    return _NUMBERS[n] if n < len(_NUMBERS) else str(n)
+    return _NUMBERS[n] if n < len(_NUMBERS) else f"more than {_NUMBERS[-1]}"
 
 
 def _sentence(text: str) -> str:
