@@ -86,6 +86,12 @@ def test_a_denied_fact_is_remembered(engine: Engine) -> None:
     assert play(engine, "look") == "You face box 1, and shelf 1. Nearby: a cup 1."
 
 
+def test_two_placeholders_never_stand_for_one_thing() -> None:
+    pairs = "[{x.name + '+' + y.name | in(x:object, r:receptacle) & in(y:object, r:receptacle)}]"
+    engine = Engine(small_game(grammar=("  On it: [{o.name | in(o:object, r:receptacle)}]", pairs)))
+    assert play(engine, "go to shelf 1") == ("You arrive at shelf 1. cup 2+cup 1, and cup 1+cup 2.")
+
+
 def test_a_conditional_effect_sees_the_facts_before_the_action() -> None:
     game = small_game(
         problem=("(in ?o chest_bar_1) (not (= ?o spoon_bar_1))", "(lit ?o) (used ?o)")
