@@ -21,22 +21,22 @@ class RunConfig(BaseModel):
     env_args: dict[str, Any] = Field(default_factory=dict)
     split: str | None = None
     model: str | None = None
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(default=None, ge=1)
     tasks: tuple[str, ...] = ()
-    repeats: int = Field(1, ge=1)
-    seed: int = Field(0, ge=0)
-    concurrency: int = Field(1, ge=1, le=1024)
-    max_steps: int | None = Field(None, ge=1)
+    repeats: int = Field(default=1, ge=1)
+    seed: int = Field(default=0, ge=0)
+    concurrency: int = Field(default=1, ge=1, le=1024)
+    max_steps: int | None = Field(default=None, ge=1)
     prompt_style: Literal["thought-action", "react-original"] = "thought-action"
-    shots: int | None = Field(None, ge=0)
+    shots: int | None = Field(default=None, ge=0)
     format: Literal["auto", "plain", "chat"] = "auto"
     history: Literal["auto", "full", "last-k-turns"] = "auto"
-    last_k: int = Field(10, ge=1)
-    max_length: int | None = Field(None, ge=16)
-    temperature: float = Field(0.0, ge=0, le=10)
-    top_p: float = Field(1.0, gt=0, le=1)
-    top_k: int = Field(0, ge=0)
-    max_tokens: int = Field(160, ge=1)
+    last_k: int = Field(default=10, ge=1)
+    max_length: int | None = Field(default=None, ge=16)
+    temperature: float = Field(default=0.0, ge=0, le=10)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    max_tokens: int = Field(default=160, ge=1)
     device: str = "auto"
     dtype: str = "auto"
     out: Path | None = None

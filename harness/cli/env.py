@@ -58,3 +58,24 @@ def info(name: str, env_arg: Arguments = None, as_json: Json = False) -> None:
         import inspect
 
         print("\n" + inspect.cleandoc(doc))
+
+
+@app.command("check")
+def check(name: str, env_arg: Arguments = None, as_json: Json = False) -> None:
+    """Check that an environment keeps the contract."""
+    from dataclasses import asdict
+
+    from harness.conformance import run_checks
+    from harness.environments import find_env, parse_env_args
+
+    results = []
+    for result in run_checks(find_env(name, parse_env_args(env_arg or []))):
+        results.append(result)
+        if not as_json:
+            print(
+                f"{'ok  ' if result.ok else 'FAIL'}  {result.name:30} {result.detail}", flush=True
+            )
+    if as_json:
+        print(json.dumps([asdict(result) for result in results], indent=2))
+    if not all(result.ok for result in results):
+        raise typer.Exit(1)

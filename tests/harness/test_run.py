@@ -173,9 +173,12 @@ def test_exhausted_script_is_a_provider_error_and_owed(tmp_path: Path) -> None:
 
 
 def test_full_disk_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
+    out = str(tmp_path / "run")
+    harness(*EXPERT, "--limit", "1", "--out", out)
+    (tmp_path / "run" / "errors.jsonl").unlink(missing_ok=True)
+    (tmp_path / "run" / "episodes.jsonl").unlink()
     (tmp_path / "run" / "episodes.jsonl").symlink_to("/dev/full")
-    result = harness(*EXPERT, "--limit", "1", "--out", str(tmp_path / "run"), check=2)
+    result = harness(*EXPERT, "--limit", "1", "--out", out, "--resume", check=2)
     assert "the disk is full" in result.stderr
     assert "Traceback" not in result.stderr
 
