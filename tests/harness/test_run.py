@@ -172,17 +172,6 @@ def test_exhausted_script_is_a_provider_error_and_owed(tmp_path: Path) -> None:
     assert len(attempt.turns) == 1
 
 
-def test_full_disk_is_one_line(tmp_path: Path) -> None:
-    out = str(tmp_path / "run")
-    harness(*EXPERT, "--limit", "1", "--out", out)
-    (tmp_path / "run" / "errors.jsonl").unlink(missing_ok=True)
-    (tmp_path / "run" / "episodes.jsonl").unlink()
-    (tmp_path / "run" / "episodes.jsonl").symlink_to("/dev/full")
-    result = harness(*EXPERT, "--limit", "1", "--out", out, "--resume", check=2)
-    assert "the disk is full" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
 def test_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*HARNESS, "run", "--agent", "random", "--env", "alfworld", "--out", str(tmp_path)],

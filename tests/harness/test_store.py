@@ -88,3 +88,11 @@ def test_unscored_outcomes_have_no_score() -> None:
             outcome=Outcome.ENV_ERROR,
             score=0.0,
         )
+
+
+def test_full_disk_is_one_line(tmp_path: Path) -> None:
+    store = RunStore(tmp_path, CONFIG, resume=False)
+    (tmp_path / "episodes.jsonl").symlink_to("/dev/full")
+    with pytest.raises(HarnessError, match="the disk is full"):
+        store.append(episode("a"))
+    store.close()
