@@ -58,7 +58,9 @@ def _entries(prompt: Prompt, turns: Sequence[Turn], style: Style) -> list[_Entry
             entries.append(_Entry("assistant", (ChatPiece("prompt", written, -1),)))
             said = style.observation_mark + shown.observation.strip()
         carried = said + "\n\n"
-    entries.append(_Entry("user", (ChatPiece("prompt", carried + prompt.task.strip(), -1),)))
+    mark = style.task_mark if prompt.examples else ""
+    task = carried + mark + prompt.task.strip()
+    entries.append(_Entry("user", (ChatPiece("prompt", task, -1),)))
     for index, turn in enumerate(turns):
         generated = [ChatPiece("reason", turn.text("reason"), index)]
         if turn.text("act"):

@@ -283,7 +283,8 @@ def _plain_pieces(
             lines.append(style.lead + style.gap + style.compose(shown.thought, shown.action))
             lines.append(style.observation_mark + shown.observation.strip())
         parts.append("\n".join(lines))
-    parts.append(prompt.task.strip())
+    mark = style.task_mark if prompt.examples else ""
+    parts.append(mark + prompt.task.strip())
     pieces = [ChatPiece("prompt", "\n\n".join(parts) + "\n", -1)]
     for index, turn in enumerate(turns):
         pieces.append(ChatPiece(pieces[-1].kind, style.lead, pieces[-1].turn))

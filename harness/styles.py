@@ -38,6 +38,7 @@ class Style:
         lead: what the harness writes before every turn in plain text; joins the preceding span.
         gap: canonical blank between `lead` and the generated text; part of the generated span.
         observation_mark: what the harness writes before an observation.
+        task_mark: what the harness writes between the examples and the task.
         stop, stop_line: where a completion ends (see `harness.models.base.Request`).
     """
 
@@ -45,6 +46,7 @@ class Style:
     lead: str
     gap: str
     observation_mark: str
+    task_mark: str
     stop: tuple[str, ...]
     stop_line: str | None
     reminder: str
@@ -79,6 +81,7 @@ STYLES: dict[str, Style] = {
             lead="",
             gap="",
             observation_mark="Observation: ",
+            task_mark="",
             stop=("\nObservation:",),
             stop_line="Action:",
             reminder="No action found. Reply with one line that begins with 'Action:'.",
@@ -88,6 +91,7 @@ STYLES: dict[str, Style] = {
             lead=">",
             gap=" ",
             observation_mark="",
+            task_mark="Here is the task.\n",
             stop=("\n",),
             stop_line=None,
             reminder="Nothing happens.",

@@ -244,3 +244,14 @@ def test_slow_tokenizer_is_refused() -> None:
 
     with pytest.raises(HarnessError, match="fast tokenizer"):
         render(PROMPT, [], Slow(), Format())
+
+
+def test_react_examples_are_followed_by_the_announcement_of_the_task() -> None:
+    example = PromptExample(
+        task="You are in a hall.", turns=(ExampleTurn(action="look", observation="You see."),)
+    )
+    prompt = PROMPT.model_copy(update={"style": "react-alfworld", "examples": (example,)})
+    assert render(prompt, [], None, Format(), open_turn=True).text == (
+        "Do the task.\n\nYou are in a hall.\n> look\nYou see.\n\n"
+        "Here is the task.\nYou are in a room.\n>"
+    )
