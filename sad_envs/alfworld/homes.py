@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -96,7 +96,7 @@ class ObjectTable:
 class RoomTable:
     """One kind of room; see `homes.toml`."""
 
-    smallest: int
+    least: Mapping[str, int]
     openable: Mapping[str, int]
     beside: Mapping[str, int]
     receptacles: Mapping[str, Mapping[int, int]]
@@ -131,7 +131,7 @@ def tables() -> Tables:
     return Tables(
         rooms={
             room: RoomTable(
-                smallest=table["smallest"],
+                least=table["least"],
                 openable=table["openable"],
                 beside=table["beside"],
                 receptacles={k: _by_number(v) for k, v in table["receptacles"].items()},
@@ -179,10 +179,9 @@ def furnish(dice: Dice, goal: Goal) -> Home:
     contents.add(goal.target, hosts, without=receptacles[0])
     for _ in range(dice.weighted(tables().tasks[goal.task_type].targets) - 1):
         contents.add(goal.target, hosts)
-    for kind, table in room.objects.items():
-        if kind != goal.target and not (lamp_host and kind == "DeskLamp"):
-            for _ in range(dice.weighted(table.count)):
-                contents.add(kind, table.hosts)
+    for kind, n in _count_others(dice, room, (goal.target, goal.receptacle)).items():
+        for _ in range(n):
+            contents.add(kind, room.objects[kind].hosts)
     return Home(goal.room, _free_place(dice, places), receptacles, contents.objects())
 
 
@@ -197,13 +196,26 @@ def _target_hosts(goal: Goal) -> dict[str, int]:
 
 
 def _count_receptacles(dice: Dice, room: RoomTable, needed: str) -> dict[str, int]:
-    """How many there are of each kind, at least one of `needed`; drawn again if all too few."""
+    """How many there are of each kind, at least one of `needed`; drawn again if too few."""
     while True:
         counts = {}
         for kind, weights in room.receptacles.items():
             options = {n: w for n, w in weights.items() if n > 0} if kind == needed else weights
             counts[kind] = dice.weighted(options)
-        if sum(counts.values()) >= room.smallest:
+        enough = sum(counts.values()) >= room.least["receptacles"]
+        if enough and sum(n > 0 for n in counts.values()) >= room.least["kinds"]:
+            return counts
+
+
+def _count_others(dice: Dice, room: RoomTable, without: Sequence[str]) -> dict[str, int]:
+    """How many objects there are of kinds that the task is not about; again if too few."""
+    while True:
+        counts = {
+            kind: dice.weighted(table.count)
+            for kind, table in room.objects.items()
+            if kind not in without
+        }
+        if sum(counts.values()) >= room.least["objects"]:
             return counts
 
 

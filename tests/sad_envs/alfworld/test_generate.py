@@ -29,13 +29,13 @@ from sad_envs.alfworld.generate import (
 from sad_envs.base import EnvError
 
 PINNED = {
-    "pick_and_place_simple-SprayBottle-None-Toilet-G0/trial_S0_000000": "82f7a07bcf8f6679",
-    "look_at_obj_in_light-AlarmClock-None-DeskLamp-G1/trial_S0_000001": "47dcfd31d9490d91",
-    "pick_clean_then_place_in_recep-SoapBar-None-GarbageCan-G2/trial_S0_000002": "a8578b09e449d3b4",
-    "pick_heat_then_place_in_recep-Mug-None-Cabinet-G3/trial_S0_000003": "7d077d92331bf086",
-    "pick_cool_then_place_in_recep-Pot-None-DiningTable-G4/trial_S0_000004": "08e11a1f657ab6a6",
-    "pick_two_obj_and_place-CreditCard-None-ArmChair-G5/trial_S0_000005": "32f41108940386e0",
-    "pick_cool_then_place_in_recep-Cup-None-Shelf-G1000/trial_S7_001000": "b47466b05b081b30",
+    "pick_and_place_simple-SprayBottle-None-Toilet-G0/trial_S0_000000": "59e163624ec4cb3c",
+    "look_at_obj_in_light-AlarmClock-None-DeskLamp-G1/trial_S0_000001": "403e48924f51e3ed",
+    "pick_clean_then_place_in_recep-SoapBar-None-GarbageCan-G2/trial_S0_000002": "ca3254fa6162129a",
+    "pick_heat_then_place_in_recep-Mug-None-Cabinet-G3/trial_S0_000003": "60334f039feaa36c",
+    "pick_cool_then_place_in_recep-Pot-None-DiningTable-G4/trial_S0_000004": "28bae7c854a7c823",
+    "pick_two_obj_and_place-CreditCard-None-ArmChair-G5/trial_S0_000005": "cf3f1df0270aa037",
+    "pick_cool_then_place_in_recep-Cup-None-Shelf-G1000/trial_S7_001000": "7ccd8804568fd339",
 }
 """How the digests of some games begin. Results before and after a change do not compare."""
 
