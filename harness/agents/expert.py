@@ -6,7 +6,6 @@ from typing import Any
 
 from harness.agents.base import Context, Reply
 
-
 THOUGHT_EVERY = 4
 """Where thoughts cost steps: at most one in so many turns, as sparse as in hand-written ReAct."""
 
