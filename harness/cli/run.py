@@ -108,7 +108,8 @@ def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) 
         assert config.model is not None
         from harness.models import load_model
 
-        _say(f"loading {config.model}")
+        if sys.stderr.isatty():
+            _say(f"loading {config.model}")
         model = load_model(config.model, device=config.device, dtype=config.dtype)
     agent, model = _build_agent(config, model)
     decides, notes = _decides(config, spec.env_id, kwargs, described.env_version, agent, model)
