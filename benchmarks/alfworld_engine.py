@@ -2,7 +2,8 @@
 
 One run, the same games, the same commands: from the game file to the opening text, a step, and the
 memory of one more environment. The stock side is the package as it comes, with the wrappers that it
-uses itself. The answers of both sides are compared along the way.
+uses itself. The native side plays first, before the other package is loaded and fills the caches,
+and the stock side must answer the same.
 
     python benchmarks/alfworld_engine.py [--data DIR] [--games N] [--steps N]
 """
@@ -10,6 +11,7 @@ uses itself. The answers of both sides are compared along the way.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import multiprocessing
 import os
 import platform
@@ -22,7 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from sad_envs.alfworld.engine import Engine
 from sad_envs.alfworld.game import read_game, task_type_of
@@ -30,6 +32,9 @@ from sad_envs.alfworld.splits import find_split
 from sad_envs.base import EnvError
 
 SPLIT = "valid_unseen"
+
+Answer: TypeAlias = tuple[str, bool, list[str]]
+"""Text, whether the game is won, admissible commands."""
 
 
 @dataclass
@@ -69,25 +74,29 @@ def native_cold(path: Path) -> tuple[Engine, str]:
     return engine, engine.reset()
 
 
-def play(path: Path, steps: int, stock: Times, native: Times) -> None:
-    """One game on both sides, by commands drawn from the admissible ones."""
+def play_native(path: Path, steps: int, times: Times) -> list[tuple[str, Answer]]:
+    """A walk by commands drawn from the admissible ones: each command, first none, and answer."""
     rng = random.Random(path.parent.name)
-    env, state = timed(stock.cold, stock_cold, path)
-    engine, opening = timed(native.cold, native_cold, path)
-    check(path, state.feedback, opening)
-    timed(stock.again, env.reset)
-    timed(native.again, engine.reset)
+    engine, opening = timed(times.cold, native_cold, path)
+    timed(times.again, engine.reset)
+    walk: list[tuple[str, Answer]] = [("", (opening, engine.won, engine.admissible))]
     for _ in range(steps):
         command = rng.choice(engine.admissible)
-        state, _, won = timed(stock.step, env.step, command)
-        answer = timed(native.step, engine.step, command)
-        check(path, (state.feedback, won), answer)
-        check(path, state.admissible_commands, engine.admissible)
+        feedback, won = timed(times.step, engine.step, command)
+        walk.append((command, (feedback, won, engine.admissible)))
+    return walk
 
 
-def check(path: Path, expected: object, found: object) -> None:
-    if expected != found:
-        raise SystemExit(f"{path}: the engine answers {found!r} where alfworld has {expected!r}")
+def play_stock(path: Path, walk: list[tuple[str, Answer]], times: Times) -> None:
+    """The same walk with the alfworld package, which must answer the same."""
+    env, state = timed(times.cold, stock_cold, path)
+    timed(times.again, env.reset)
+    for command, answer in walk:
+        if command:
+            state, _, _ = timed(times.step, env.step, command)
+        expected = (state["feedback"], state["won"], state["admissible_commands"])
+        if answer != expected:
+            sys.exit(f"{path}: the engine answers {answer!r} where alfworld has {expected!r}")
 
 
 def memory_per_env(make: Callable[[Path], object], paths: list[Path]) -> float:
@@ -129,22 +138,22 @@ def main() -> None:
     parser.add_argument("--games", type=int, default=18)
     parser.add_argument("--steps", type=int, default=20, help="steps in each game")
     arguments = parser.parse_args()
-    try:
-        stock_env()
-    except ImportError as error:
-        sys.exit(
-            f"the comparison needs the alfworld package ({error}); "
-            "pip install 'structured-agent-distillation[textworld]'"
-        )
+    for module in ("alfworld", "textworld", "fast_downward"):
+        if importlib.util.find_spec(module) is None:
+            sys.exit(
+                f"the comparison needs the package {module}; "
+                "pip install 'structured-agent-distillation[textworld]'"
+            )
     try:
         paths = choose(arguments.data, arguments.games)
     except EnvError as error:
         sys.exit(str(error))
     stock, native = Times(), Times()
-    native_cold(paths[0])  # so that both have read the rules that all games share
+    native_cold(paths[0])  # reads the rules that all games share
+    walks = [play_native(path, arguments.steps, native) for path in paths]
     stock_cold(paths[0])
-    for path in paths:
-        play(path, arguments.steps, stock, native)
+    for path, walk in zip(paths, walks, strict=True):
+        play_stock(path, walk, stock)
     print(f"{len(paths)} games of {SPLIT}, {arguments.steps} steps each, every answer the same")
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}\n")
     print(f"{'median':<28}{'alfworld ms':>12}{'native ms':>12}{'ratio':>12}{'calls':>8}")

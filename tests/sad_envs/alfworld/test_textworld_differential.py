@@ -14,7 +14,7 @@ from textworld_reference import compare, compare_file
 from sad_envs.alfworld.dialect import to_dialect
 from sad_envs.alfworld.env import ALFWorldEnv
 from sad_envs.alfworld.game import read_game, task_type_of
-from sad_envs.alfworld.generate import game_bytes, generated_task_ids
+from sad_envs.alfworld.generate import game_bytes, generate_game, generated_task_ids
 
 pytestmark = pytest.mark.textworld
 
@@ -38,7 +38,7 @@ def generated(folder: Path, number: int) -> list[str]:
     files = []
     for index, task_id in enumerate(generated_task_ids(0, number)):
         file = folder / f"{index}.tw-pddl"
-        file.write_bytes(game_bytes(task_id))
+        file.write_bytes(game_bytes(generate_game(task_id)))
         files.append(str(file))
     return files
 
