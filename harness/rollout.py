@@ -15,7 +15,7 @@ from typing import Any
 from harness.agents.base import Agent, Context, Reply
 from harness.errors import HarnessError, ProviderError
 from harness.rendering import ContextOverflow
-from harness.styles import Parsed, get_style, resolve_action
+from harness.styles import DEFAULT_STYLE, Parsed, get_style, resolve_action
 from harness.trajectory import (
     Episode,
     ExampleTurn,
@@ -100,25 +100,31 @@ def rollout(
 def _prompt(
     worker: EnvWorker, agent: Agent, style: str, shots: int | None, observation: str
 ) -> Prompt:
-    """The environment's prompt; agents that need none still get the style's name."""
-    if not agent.wants_prompt and style == "thought-action":
+    """The environment's prompt.
+
+    Agents that need none get it too, without examples unless asked for, so that their episodes
+    show a student what it will be shown; an environment without prompts then gives a bare one.
+    """
+    try:
+        parts = worker.prompt(style, shots if agent.wants_prompt else shots or 0)
+    except HarnessError:
+        if agent.wants_prompt or style != DEFAULT_STYLE:
+            raise
         return Prompt(style=style, task=observation)
-    parts = worker.prompt(style, shots if agent.wants_prompt else 0)
-    examples = tuple(
-        PromptExample(
-            task=example["task"],
-            turns=tuple(
-                ExampleTurn(thought=thought, action=action, observation=seen)
-                for thought, action, seen in example["turns"]
-            ),
-        )
-        for example in parts["examples"]
-    )
     return Prompt(
         style=parts["style"],
-        instruction=parts["instruction"] if agent.wants_prompt else "",
-        examples=examples if agent.wants_prompt else (),
-        task=observation,
+        instruction=parts["instruction"],
+        examples=tuple(
+            PromptExample(
+                task=example["task"],
+                turns=tuple(
+                    ExampleTurn(thought=thought, action=action, observation=seen)
+                    for thought, action, seen in example["turns"]
+                ),
+            )
+            for example in parts["examples"]
+        ),
+        task=observation if parts["task"] is None else parts["task"],
     )
 
 

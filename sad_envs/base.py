@@ -98,11 +98,13 @@ class PromptParts:
     """What an environment tells a prompted agent: an instruction and few-shot examples.
 
     `style` is the name of the turn protocol that the agent's replies and the examples follow.
+    `task` is the task's first text as the prompt shows it; None for the observation as it is.
     """
 
     instruction: str
     examples: tuple[Example, ...] = ()
     style: str = "thought-action"
+    task: str | None = None
 
 
 class TextTaskEnv(gym.Env[str, str], ABC):

@@ -30,6 +30,12 @@ _PUT = re.compile(r"put (.+?) (?:in/on|in|on) (.+)")
 _MOVE = re.compile(r"move (.+?) to (.+)")
 
 
+def dialect_of(game: Game) -> Literal["put", "move"]:
+    """The dialect a game's grammar speaks; `move` for a grammar of neither."""
+    found = _PLACE.search(game.grammar)
+    return "put" if found and found[2] == _TEXTS["put"][0] else "move"
+
+
 def to_dialect(game: Game, dialect: Dialect) -> Game:
     """The game in `dialect`; its digest stays that of the file it was read from."""
     if dialect == "data":

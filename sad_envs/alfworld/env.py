@@ -10,10 +10,11 @@ and counts as an action.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Protocol, get_args
 
-from sad_envs.alfworld.dialect import Dialect, synonyms, to_dialect
+from sad_envs.alfworld.dialect import Dialect, dialect_of, synonyms, to_dialect
 from sad_envs.alfworld.engine import Engine
 from sad_envs.alfworld.game import Game, task_type_of
 from sad_envs.alfworld.splits import check_task_types, find_split
@@ -104,6 +105,8 @@ class ALFWorldEnv(TextTaskEnv):
         self._dialect = dialect
         self._aliases = aliases
         self._playing: tuple[str, Backend] | None = None
+        self._spoken = "move"
+        self._opening = ""
 
     @property
     def task_ids(self) -> Sequence[str]:
@@ -122,18 +125,23 @@ class ALFWorldEnv(TextTaskEnv):
             raise EnvError("the prompt depends on the task; call reset first")
         from sad_envs.alfworld.prompts import prompt_parts
 
-        return prompt_parts(self._task_type, style, shots)
+        parts = prompt_parts(self._task_type, style, shots, dialect=self._spoken)
+        # As in the prompts of the literature: the text after the banner, without blank lines.
+        _, _, room = self._opening.partition("\n\n")
+        return replace(parts, task="\n".join(line for line in room.split("\n") if line))
 
     def close(self) -> None:
         self._playing = None
 
     def _begin(self, task_id: str) -> Beginning:
         if self._playing is None or self._playing[0] != task_id:
-            game = self._split.game(task_id)
-            self._playing = (task_id, self._load(to_dialect(game, self._dialect)))
+            game = to_dialect(self._split.game(task_id), self._dialect)
+            self._playing = (task_id, self._load(game))
+            self._spoken = dialect_of(game)
         backend = self._playing[1]
+        self._opening = backend.reset()
         return Beginning(
-            observation=backend.reset(),
+            observation=self._opening,
             goal=backend.goal,
             task_type=task_type_of(task_id),
             admissible_actions=list(backend.admissible),

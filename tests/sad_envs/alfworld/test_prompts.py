@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -150,4 +151,17 @@ def test_the_environment_gives_the_prompt_of_its_task() -> None:
     env = ALFWorldEnv(split="generated:3:12")
     env.reset(options={"task_id": env.task_ids[2]})
     task_type = task_type_of(env.task_ids[2])
-    assert env.prompt("react-original", 1) == prompt_parts(task_type, "react-original", 1)
+    parts = env.prompt("react-original", 1)
+    assert replace(parts, task=None) == prompt_parts(task_type, "react-original", 1)
+
+
+@pytest.mark.parametrize(("dialect", "placing"), [("move", "move "), ("put", "put ")])
+def test_an_environment_prompts_in_the_dialect_it_speaks(dialect: str, placing: str) -> None:
+    env = ALFWorldEnv(split="generated:0:6", dialect=dialect)  # type: ignore[arg-type]
+    opening, _ = env.reset(options={"task_id": env.task_ids[0]})
+    parts = env.prompt(shots=1)
+    actions = [action for _, action, _ in parts.examples[0].turns]
+    assert any(action.startswith(placing) for action in actions)
+    assert parts.task is not None
+    assert parts.task.startswith("You are in the middle of a room.")
+    assert opening.replace("\n\n", "\n").endswith(parts.task)
