@@ -112,7 +112,8 @@ def end_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     found: set[int] = set()
     for holder in (model.generation_config, model.config.get_text_config(), tokenizer):
         value = getattr(holder, "eos_token_id", None)
-        found.update([value] if isinstance(value, int) else value or [])
+        values = value if isinstance(value, list | tuple) else [value]
+        found.update(one for one in values if isinstance(one, int))
     after = _end_of_turn(tokenizer)
     if after is not None:
         found.add(after)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,11 +25,13 @@ import httpx
 import torch
 import transformers
 from huggingface_hub import constants as hub_constants
+from huggingface_hub.errors import StrictDataclassError
 from huggingface_hub.utils.tqdm import (
     are_progress_bars_disabled,
     disable_progress_bars,
     enable_progress_bars,
 )
+from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from harness.errors import HarnessError
@@ -39,6 +42,12 @@ DTYPES = {
     "float16": torch.float16,
     "float64": torch.float64,
 }
+
+_LOAD_ERRORS = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(ImportError, RuntimeError, SafetensorError, StrictDataclassError, pickle.UnpicklingError),
+)
+"""What the libraries raise over a folder whose files are damaged or do not fit together."""
 
 _HASHED = ("config.json", "generation_config.json", "*.safetensors", "*.bin")
 
@@ -208,7 +217,7 @@ def _hub_answers() -> bool:
 def _attempt(where: str, offline: bool, load: Any, options: dict[str, Any]) -> Any:
     try:
         return load(where, **options)
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except _LOAD_ERRORS as error:
         raise HarnessError(_reason(where, offline, error)) from error
 
 
@@ -220,12 +229,15 @@ def _reason(where: str, offline: bool, error: BaseException) -> str:
         )
     if "trust_remote_code" in str(error):
         return f"model {where} needs Python code of its own, which is not run; use another model"
-    return f"cannot load {where}: {first_line(error)}"
+    if isinstance(error, OSError | ValueError | RuntimeError | SafetensorError):
+        return f"cannot load {where}: {first_line(error)}"
+    lines = " ".join(str(error).split())
+    return f"cannot load {where}: its files do not fit together ({type(error).__name__}: {lines})"
 
 
 def _check_causal(where: str, config: Any) -> None:
     mapping = transformers.AutoModelForCausalLM._model_mapping
-    named = list(getattr(config, "architectures", None) or [])
+    named = [str(name) for name in getattr(config, "architectures", None) or []]
     known = type(config) in mapping
     causal = (
         name.endswith(("ForCausalLM", "LMHeadModel")) or name == mapping[type(config)].__name__
@@ -256,7 +268,7 @@ def _load_tokenizer(where: str, offline: bool, fetch: dict[str, Any]) -> Any:
     try:
         tokenizer = _attempt(where, offline, transformers.AutoTokenizer.from_pretrained, fetch)
     except HarnessError as error:
-        if offline:
+        if offline or (Path(where) / "tokenizer.json").is_file():
             raise
         raise HarnessError(
             f"{where} has no fast tokenizer; expected a tokenizer.json beside the weights"

@@ -45,7 +45,7 @@ def load_model(spec: str, *, device: str = "auto", dtype: str = "auto", **option
     Raises:
         HarnessError: one line when the spec is unknown or its prerequisites are missing.
     """
-    kind, colon, rest = spec.partition(":")
+    kind, _, rest = spec.partition(":")
     if spec == "smollm2":
         _refuse_options(spec, options)
         _require_models_extra(spec)
@@ -63,7 +63,7 @@ def load_model(spec: str, *, device: str = "auto", dtype: str = "auto", **option
         chosen = {"device": device, "dtype": dtype}
         _refuse_options(spec, options | {k: v for k, v in chosen.items() if v != "auto"})
         return _scripted(spec, Path(rest).expanduser())
-    if colon and rest and _importable(kind):
+    if rest and all(part.isidentifier() for part in rest.split(".")) and _importable(kind):
         return _plugin(spec, kind, rest, device, dtype, options)
     raise HarnessError(_unknown(spec))
 

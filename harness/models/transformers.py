@@ -124,9 +124,10 @@ class TransformersModel:
         ids = self.encode(request.text) if request.ids is None else list(request.ids)
         if not ids:
             raise ProviderError("the prompt is empty; expected at least one token")
-        if not 0 <= min(ids) <= max(ids) < self._vocabulary:
+        unknown = next((token for token in ids if not 0 <= token < self._vocabulary), None)
+        if unknown is not None:
             raise ProviderError(
-                f"the prompt has token id {max(ids)}; {self.name} knows ids 0 to "
+                f"the prompt has token id {unknown}; {self.name} knows ids 0 to "
                 f"{self._vocabulary - 1}: it was rendered for another tokenizer"
             )
         room = request.sampling.max_tokens

@@ -107,6 +107,11 @@ def byte_level() -> Any:
 
 
 @pytest.fixture(scope="session")
+def bos_first() -> Any:
+    return train_byte_level(bos_first=True)
+
+
+@pytest.fixture(scope="session")
 def metaspace() -> Any:
     return train_metaspace()
 
