@@ -49,11 +49,11 @@ lint: setup-test
 	$(BIN)/mypy
 
 test: setup-test weights lint
-	$(BIN)/pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 	@$(MAKE) --no-print-directory test-pythons
 
 test-fast: setup-test
-	$(BIN)/pytest -n 2 -m "not slow and not realdata and not textworld and not smollm2"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not slow and not realdata and not textworld and not smollm2"
 
 # The core, without torch, on the other Pythons that are present.
 test-pythons:
