@@ -1,11 +1,12 @@
 """Load a causal language model and its tokenizer with `transformers`, or say in one line why not.
 
 Device `auto` is CUDA when there is one, else the CPU. Dtype `auto` is bfloat16 on a CUDA device
-that computes it in hardware, else float32; on a CPU, too, where bfloat16 instructions exist: there
-they save little time, and rounding to 8 bits lets a completion depend on what else is in its
-batch. Weights that the folder lacks are refused, not drawn at random; code that comes with a model
-is never run. Progress bars and log lines of the libraries are held back; what they would have said
-of importance is an error here.
+that computes it in hardware, else float32. That holds for CPUs with bfloat16 instructions too:
+there bfloat16 doubles the speed of a batch, but rounds so coarsely that most completions come to
+depend on what else is in their batch, while float32 keeps nearly all of them (`--dtype bfloat16` is
+for those who want the speed). Weights that the folder lacks are refused, not drawn at random; code
+that comes with a model is never run. Progress bars and log lines of the libraries are held back;
+what they would have said of importance is an error here.
 """
 
 from __future__ import annotations

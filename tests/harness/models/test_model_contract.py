@@ -33,7 +33,7 @@ def _smollm2() -> Model:
 BACKENDS = [
     pytest.param("scripted"),
     pytest.param("tiny", marks=pytest.mark.models),
-    pytest.param("smollm2", marks=[pytest.mark.models, pytest.mark.smollm2]),
+    pytest.param("smollm2", marks=[pytest.mark.models, pytest.mark.smollm2, pytest.mark.slow]),
 ]
 
 
@@ -54,12 +54,12 @@ def model(request: pytest.FixtureRequest) -> Any:
 PROMPTS = [
     "Thought: I should look for",
     "Action: go to the fridge 1\nObservation: You see nothing.\nThought:",
-    "1, 2, 3, 4,",
+    "- apples\n- bread\n-",
 ]
 
 
 def ask(
-    prompt: str = PROMPTS[0], *, seed: int = 0, t: float = 1.0, n: int = 24, **rest: Any
+    prompt: str = PROMPTS[0], *, seed: int = 0, t: float = 1.0, n: int = 12, **rest: Any
 ) -> Any:
     return Request(prompt, sampling=Sampling(temperature=t, max_tokens=n), seed=seed, **rest)
 
@@ -67,7 +67,7 @@ def ask(
 def with_newline(model: Model) -> tuple[int, str]:
     """A seed whose free completion has a newline after some text, and that completion."""
     for seed in range(40):
-        (completion,) = model.generate([ask(seed=seed)])
+        (completion,) = model.generate([ask(PROMPTS[2], n=30, seed=seed)])
         line, newline, _ = completion.text.partition("\n")
         if newline and line.strip():
             return seed, completion.text
@@ -101,7 +101,9 @@ def test_a_stop_string_ends_the_completion_and_is_not_part_of_it(model: Model) -
 def test_a_stop_line_is_kept_with_its_newline(model: Model) -> None:
     seed, free = with_newline(model)
     line = free.partition("\n")[0]
-    (stopped,) = model.generate([ask(seed=seed, stop_line=line.lstrip(" \t")[:2])])
+    (stopped,) = model.generate(
+        [ask(PROMPTS[2], n=30, seed=seed, stop_line=line.lstrip(" \t")[:2])]
+    )
     assert stopped.text == line + "\n"
     assert stopped.finish_reason == "stop"
 
@@ -110,7 +112,7 @@ def test_the_earliest_stop_wins(model: Model) -> None:
     seed, free = with_newline(model)
     start = free.lstrip(" \t")[:2]
     stops: dict[str, Any] = {"stop": (free[:3], free[1:4]), "stop_line": start}
-    (stopped,) = model.generate([ask(seed=seed, **stops)])
+    (stopped,) = model.generate([ask(PROMPTS[2], n=30, seed=seed, **stops)])
     assert stopped.text == cut_at_stop(free, stops["stop"], start)[0] == ""
 
 
@@ -140,7 +142,7 @@ def test_greedy_does_not_depend_on_the_seed(model: Model) -> None:
 
 def test_a_sample_does_not_depend_on_its_batch(model: Model) -> None:
     (alone,) = model.generate([ask(seed=3)])
-    others = [ask(PROMPTS[1], seed=9, n=5), ask(seed=3), ask(PROMPTS[2], t=0, n=40)]
+    others = [ask(PROMPTS[1], seed=9, n=5), ask(seed=3), ask(PROMPTS[2], t=0, n=20)]
     assert model.generate(others)[1].text == alone.text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -148,3 +149,15 @@ def test_a_missing_extra_names_the_pip_command(spec: str, monkeypatch: pytest.Mo
         f"model {spec} needs torch and transformers: "
         "pip install 'structured-agent-distillation[models]'"
     )
+
+
+@pytest.mark.models
+def test_threads_wait_without_spinning_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    refusal("hf:./no/such")
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    refusal("hf:./no/such")
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
