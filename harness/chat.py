@@ -40,43 +40,56 @@ class _Entry:
         return "".join(piece.text for piece in self.pieces)
 
 
-def messages(prompt: Prompt, turns: Sequence[Turn], style: Style) -> tuple[Message, ...]:
-    """The transcript as chat messages: instruction, examples, task, then a pair per turn."""
-    return tuple(Message(entry.role, entry.content) for entry in _entries(prompt, turns, style))
+def messages(
+    prompt: Prompt, turns: Sequence[Turn], style: Style, *, first_turn: int = 0
+) -> tuple[Message, ...]:
+    """The transcript as chat messages: instruction, examples, task, then a pair per turn.
+
+    Turns before `first_turn` are left out.
+    """
+    entries = _entries(prompt, turns, style, first_turn)
+    return tuple(Message(entry.role, entry.content) for entry in entries)
 
 
-def _entries(prompt: Prompt, turns: Sequence[Turn], style: Style) -> list[_Entry]:
+def _entries(prompt: Prompt, turns: Sequence[Turn], style: Style, first_turn: int) -> list[_Entry]:
     entries: list[_Entry] = []
     if prompt.instruction.strip():
         entries.append(_Entry("system", (ChatPiece("prompt", prompt.instruction.strip(), -1),)))
     carried = ""
     for example in prompt.examples:
         said = carried + example.task.strip()
-        for shown in example.turns:
-            written = style.compose(shown.thought, shown.action)
+        for number, shown in enumerate(example.turns):
+            at = style.at(number)
+            written = at.compose(shown.thought, shown.action)
             entries.append(_Entry("user", (ChatPiece("prompt", said, -1),)))
             entries.append(_Entry("assistant", (ChatPiece("prompt", written, -1),)))
-            said = style.observation_mark + shown.observation.strip()
+            said = at.observation_mark + shown.observation.strip()
         carried = said + "\n\n"
     mark = style.task_mark if prompt.examples else ""
     task = carried + mark + prompt.task.strip()
     entries.append(_Entry("user", (ChatPiece("prompt", task, -1),)))
-    for index, turn in enumerate(turns):
+    for index, turn in enumerate(turns[first_turn:], first_turn):
         generated = [ChatPiece("reason", turn.text("reason"), index)]
         if turn.text("act"):
             generated.append(ChatPiece("act", turn.text("act"), index))
         entries.append(_Entry("assistant", tuple(generated)))
         if any(span.kind == "observation" for span in turn.spans):
-            observed = style.observation_mark + turn.observation.strip()
+            observed = style.at(index).observation_mark + turn.observation.strip()
             entries.append(_Entry("user", (ChatPiece("observation", observed, index),)))
     return entries
 
 
 def chat_pieces(
-    prompt: Prompt, turns: Sequence[Turn], style: Style, tokenizer: Any | None, open_turn: bool
+    prompt: Prompt,
+    turns: Sequence[Turn],
+    style: Style,
+    tokenizer: Any | None,
+    open_turn: bool,
+    *,
+    first_turn: int = 0,
 ) -> list[ChatPiece]:
     """The rendered chat as pieces; without a tokenizer, the contents alone, a line each."""
-    entries = _entries(prompt, turns, style)
+    entries = _entries(prompt, turns, style, first_turn)
     if tokenizer is None:
         pieces: list[ChatPiece] = []
         for entry in entries:

@@ -141,19 +141,18 @@ def render(
     With `open_turn` the text ends where the model is to write the next turn; without it, after
     the last turn's observation (or after its end when it has none).
     """
-    pieces = _pieces(prompt, turns[first_turn:], tokenizer, fmt, open_turn)
+    pieces = _pieces(prompt, turns, tokenizer, fmt, open_turn, first_turn)
     spans: list[RenderedSpan] = []
     position = 0
     for piece in pieces:
         if not piece.text:
             continue
-        turn = piece.turn + first_turn if piece.turn >= 0 else -1
         end = position + len(piece.text)
         last = spans[-1] if spans else None
-        if last and last.kind == piece.kind and last.turn == turn:
-            spans[-1] = RenderedSpan(last.kind, last.start, end, turn)
+        if last and last.kind == piece.kind and last.turn == piece.turn:
+            spans[-1] = RenderedSpan(last.kind, last.start, end, last.turn)
         else:
-            spans.append(RenderedSpan(piece.kind, position, end, turn))
+            spans.append(RenderedSpan(piece.kind, position, end, piece.turn))
         position = end
     text = "".join(piece.text for piece in pieces)
     ids, starts = encode(text, tokenizer, add_bos=fmt.template == "plain")
@@ -265,38 +264,46 @@ def _stride(fmt: Format) -> int:
 
 
 def _pieces(
-    prompt: Prompt, turns: Sequence[Turn], tokenizer: Any | None, fmt: Format, open_turn: bool
+    prompt: Prompt,
+    turns: Sequence[Turn],
+    tokenizer: Any | None,
+    fmt: Format,
+    open_turn: bool,
+    first_turn: int,
 ) -> list[ChatPiece]:
     style = get_style(prompt.style)
     if fmt.template == "chat":
-        return chat_pieces(prompt, turns, style, tokenizer, open_turn)
-    return _plain_pieces(prompt, turns, style, open_turn)
+        return chat_pieces(prompt, turns, style, tokenizer, open_turn, first_turn=first_turn)
+    return _plain_pieces(prompt, turns, style, open_turn, first_turn)
 
 
 def _plain_pieces(
-    prompt: Prompt, turns: Sequence[Turn], style: Style, open_turn: bool
+    prompt: Prompt, turns: Sequence[Turn], style: Style, open_turn: bool, first_turn: int
 ) -> list[ChatPiece]:
     parts = [prompt.instruction.strip()] if prompt.instruction.strip() else []
     for example in prompt.examples:
         lines = [example.task.strip()]
-        for shown in example.turns:
-            lines.append(style.lead + style.gap + style.compose(shown.thought, shown.action))
-            lines.append(style.observation_mark + shown.observation.strip())
+        for number, shown in enumerate(example.turns):
+            at = style.at(number)
+            lines.append(at.lead + at.gap + at.compose(shown.thought, shown.action))
+            lines.append(at.observation_mark + shown.observation.strip())
         parts.append("\n".join(lines))
     mark = style.task_mark if prompt.examples else ""
     parts.append(mark + prompt.task.strip())
     pieces = [ChatPiece("prompt", "\n\n".join(parts) + "\n", -1)]
-    for index, turn in enumerate(turns):
-        pieces.append(ChatPiece(pieces[-1].kind, style.lead, pieces[-1].turn))
+    for index, turn in enumerate(turns[first_turn:], first_turn):
+        at = style.at(index)
+        pieces.append(ChatPiece(pieces[-1].kind, at.lead, pieces[-1].turn))
         reason, act = turn.text("reason"), turn.text("act")
         kind: RenderKind = "act" if act else "reason"
         if reason:
-            pieces.append(ChatPiece("reason", style.gap + reason, index))
-        pieces.append(ChatPiece("act", ("" if reason else style.gap) + act if act else "", index))
+            pieces.append(ChatPiece("reason", at.gap + reason, index))
+        pieces.append(ChatPiece("act", ("" if reason else at.gap) + act if act else "", index))
         pieces.append(ChatPiece(kind, "\n", index))
         if any(span.kind == "observation" for span in turn.spans):
-            observed = style.observation_mark + turn.observation.strip() + "\n"
+            observed = at.observation_mark + turn.observation.strip() + "\n"
             pieces.append(ChatPiece("observation", observed, index))
     if open_turn:
-        pieces.append(ChatPiece(pieces[-1].kind, style.lead, pieces[-1].turn))
+        lead = style.at(len(turns)).lead
+        pieces.append(ChatPiece(pieces[-1].kind, lead, pieces[-1].turn))
     return pieces

@@ -129,7 +129,7 @@ def _prompt(
 
 
 def _turn(worker: EnvWorker, agent: Agent, context: Context, recorder: _Recorder) -> None:
-    style = context.style
+    style = context.style = context.style.at(len(context.turns))
     reply = agent.reply(context)
     parsed = style.parse(reply.text)
     action = parsed.action

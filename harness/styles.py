@@ -5,15 +5,16 @@ is written as a turn, and how a real completion is cut into a reason span, an ac
 discarded tail. Parsing never raises and never invents: every character it keeps stands in the
 completion in the same order, only blanks at the ends of the two spans are trimmed.
 
-Known styles: `thought-action` (the default everywhere) and `react-alfworld`, the transcript
-protocol of the original ReAct code (`> command` lines, `> think: …` answered by `OK.`).
+Known styles: `thought-action` (the default everywhere) and the two protocols of the original ReAct
+code, `react-alfworld` (`> command` lines, `> think: …` answered by `OK.`) and `react-hotpotqa`
+(`Thought 1:`, `Action 1:`, `Observation 1:`, numbered by turn).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.errors import HarnessError
 
@@ -34,12 +35,16 @@ class Parsed:
 class Style:
     """One turn protocol.
 
+    Its markers may be numbered: `{i}` in them stands for the number of the turn, which `at` fills
+    in. Everything that reads or writes a turn does so with the style at that turn.
+
     Attributes:
         lead: what the harness writes before every turn in plain text; joins the preceding span.
         gap: canonical blank between `lead` and the generated text; part of the generated span.
         observation_mark: what the harness writes before an observation.
         task_mark: what the harness writes between the examples and the task.
         stop, stop_line: where a completion ends (see `harness.models.base.Request`).
+        action_mark: what stands before an action where the harness may have to write it.
     """
 
     name: str
@@ -50,27 +55,60 @@ class Style:
     stop: tuple[str, ...]
     stop_line: str | None
     reminder: str
+    action_mark: str = "Action: "
+
+    def at(self, turn: int) -> Style:
+        """The style for turn `turn`, the first being 0; itself when markers have no number."""
+        template = get_style(self.name)
+        if "{i}" not in template.lead:
+            return template
+        number = str(turn + 1)
+        return replace(
+            template,
+            lead=template.lead.replace("{i}", number),
+            observation_mark=template.observation_mark.replace("{i}", number),
+            action_mark=template.action_mark.replace("{i}", number),
+            stop=tuple(stop.replace("{i}", number) for stop in template.stop),
+        )
 
     def compose(self, thought: str, action: str) -> str:
         """The completion that states `thought`, then `action`; either may be empty."""
-        if self.name == DEFAULT_STYLE:
-            lines = [
-                f"Thought: {thought}" if thought else "",
-                f"Action: {action}" if action else "",
-            ]
-            return "\n".join(line for line in lines if line)
-        return f"think: {thought}" if thought else action
+        if self.one_line:
+            return f"think: {thought}" if thought else action
+        if self.name == "react-hotpotqa":
+            if not action:
+                return thought
+            return f"{thought}\n{self.action_mark}{action[:1].upper()}{action[1:]}"
+        lines = [
+            f"Thought: {thought}" if thought else "",
+            f"{self.action_mark}{action}" if action else "",
+        ]
+        return "\n".join(line for line in lines if line)
 
     def parse(self, completion: str) -> Parsed:
         """Cut a completion into spans; the first action counts, the rest is the tail."""
-        if self.name == DEFAULT_STYLE:
-            return _parse_thought_action(completion)
-        return _parse_command_line(completion)
+        if self.one_line:
+            return _parse_command_line(completion)
+        if self.name == "react-hotpotqa":
+            return _parse_marked_once(completion, "\n" + self.action_mark)
+        return _parse_thought_action(completion)
+
+    def continuation(self, completion: str) -> tuple[str, tuple[str, ...]] | None:
+        """How to ask once more for the action that `completion` lacks; None to leave it.
+
+        In `react-hotpotqa` a completion without exactly one action marker keeps its first line as
+        the thought, and the model completes the action after it. Gives the text the turn then
+        begins with, without its last blank, and the stop strings of the second completion.
+        """
+        if self.name != "react-hotpotqa" or self.parse(completion).action is not None:
+            return None
+        thought = completion.strip().split("\n")[0]
+        return f"{thought}\n{self.action_mark.rstrip()}", ("\n",)
 
     @property
     def one_line(self) -> bool:
         """Whether a thought is a turn of its own, answered by `OK.` and costing a step."""
-        return self.name != DEFAULT_STYLE
+        return self.name == "react-alfworld"
 
 
 STYLES: dict[str, Style] = {
@@ -95,6 +133,17 @@ STYLES: dict[str, Style] = {
             stop=("\n",),
             stop_line=None,
             reminder="Nothing happens.",
+        ),
+        Style(
+            name="react-hotpotqa",
+            lead="Thought {i}:",
+            gap=" ",
+            action_mark="Action {i}: ",
+            observation_mark="Observation {i}: ",
+            task_mark="",
+            stop=("\nObservation {i}:",),
+            stop_line=None,
+            reminder="Invalid action: ",
         ),
     )
 }
@@ -171,6 +220,21 @@ def _parse_command_line(completion: str) -> Parsed:
     if line.startswith("think:"):
         return Parsed(line, "", line, thinking_turn=True)
     return Parsed("", line, line or None)
+
+
+def _parse_marked_once(completion: str, mark: str) -> Parsed:
+    """Thought and action around `mark`, which must stand there exactly once.
+
+    The first character of the action is put in lower case, as upstream does; a blank there stays.
+    """
+    thought, *actions = completion.rstrip().split(mark)
+    if len(actions) != 1 or not actions[0]:
+        return Parsed(completion.strip(), "", None)
+    (action,) = actions
+    reason = thought.strip()
+    return Parsed(
+        reason + "\n" if reason else "", mark[1:] + action, action[:1].lower() + action[1:]
+    )
 
 
 def resolve_action(action: str, admissible: Sequence[str] | None) -> str:

@@ -120,3 +120,54 @@ def test_action_that_plainly_means_an_admissible_one(written: str, meant: str) -
 )
 def test_completion_ends_at_the_earliest_stop(text: str, kept: str) -> None:
     assert cut_at_stop(text, STYLE.stop, STYLE.stop_line)[0] == kept
+
+
+NUMBERED = get_style("react-hotpotqa").at(1)
+
+
+def test_markers_carry_the_number_of_the_turn() -> None:
+    assert NUMBERED.lead == "Thought 2:"
+    assert NUMBERED.observation_mark == "Observation 2: "
+    assert NUMBERED.stop == ("\nObservation 2:",)
+    assert NUMBERED.at(2).lead == "Thought 3:"
+    assert STYLE.at(5) is STYLE
+
+
+def test_numbered_turn_is_cut_at_its_marker_and_its_action_begins_in_lower_case() -> None:
+    parsed = NUMBERED.parse(" I need its author. \nAction 2: Search[Ada Byron]\n")
+    assert parsed.reason == "I need its author.\n"
+    assert parsed.act == "Action 2: Search[Ada Byron]"
+    assert parsed.action == "search[Ada Byron]"
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        "I think.",
+        "I think.\nAction 1: Search[x]",
+        "a\nAction 2: Search[x]\nAction 2: Search[y]",
+        "a\nAction 2:Search[x]",
+        "a\nAction 2:",
+        "",
+    ],
+)
+def test_without_exactly_one_marker_the_action_is_asked_for_again(completion: str) -> None:
+    assert NUMBERED.parse(completion).action is None
+    again = NUMBERED.continuation(completion)
+    assert again is not None
+    begun, stop = again
+    assert begun == completion.split("\n")[0] + "\nAction 2:"
+    assert stop == ("\n",)
+    assert NUMBERED.parse(f"{begun} Search[z]").action == "search[z]"
+
+
+def test_blank_before_an_action_keeps_its_capital() -> None:
+    assert NUMBERED.parse("a\nAction 2: \n\nFinish[x]").action == "\n\nFinish[x]"
+
+
+def test_composed_numbered_turn_reads_back() -> None:
+    written = NUMBERED.compose("I know.", "finish[yes]")
+    assert written == "I know.\nAction 2: Finish[yes]"
+    assert NUMBERED.parse(written).action == "finish[yes]"
+    assert NUMBERED.continuation(written) is None
+    assert STYLE.continuation("no action here") is None
