@@ -253,7 +253,8 @@ def encode(text: str, tokenizer: Any | None, *, add_bos: bool) -> tuple[list[int
         previous_end = max(previous_end, end)
     if add_bos and tokenizer.bos_token_id is not None:
         default = tokenizer("a")["input_ids"]
-        if default[:1] == [tokenizer.bos_token_id]:
+        carried = ids[:1] == [tokenizer.bos_token_id]
+        if default[:1] == [tokenizer.bos_token_id] and not carried:
             ids.insert(0, tokenizer.bos_token_id)
             starts.insert(0, 0)
     return ids, starts

@@ -59,13 +59,20 @@ class BatchingModel:
                     last = True
                 else:
                     batch.append(item)
-            try:
-                completions = self._model.generate([request for request, _ in batch])
-            except Exception as error:  # noqa: BLE001  handed to the callers, who classify it
-                for _, future in batch:
-                    future.set_exception(error)
-            else:
-                for (_, future), completion in zip(batch, completions, strict=True):
-                    future.set_result(completion)
+            self._answer(batch)
             if last:
                 return
+
+    def _answer(self, batch: list[tuple[Request, Future[Completion]]]) -> None:
+        try:
+            completions = self._model.generate([request for request, _ in batch])
+        except Exception as error:  # noqa: BLE001  handed to the callers, who classify it
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+                return
+            # One request that cannot be answered must not fail its neighbours.
+            for item in batch:
+                self._answer([item])
+            return
+        for (_, future), completion in zip(batch, completions, strict=True):
+            future.set_result(completion)
