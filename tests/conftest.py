@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-NEEDS = {"models": "torch", "textworld": "alfworld"}
+NEEDS = {"models": "torch", "textworld": "alfworld", "lucene": "jnius"}
 """Marker to the module without which its tests cannot run."""
 
 
