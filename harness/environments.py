@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
@@ -29,17 +30,33 @@ def parse_env_args(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def find_env(name: str, kwargs: dict[str, Any]) -> EnvSpec:
-    """The environment a short name, a Gymnasium id or `module:Class` stands for."""
+    """The environment that a name stands for.
+
+    In this order: a short name of this project, a Gymnasium id, an entry point of an installed
+    package, `module:Class` or `path/to/file.py:Class`. An environment from a file is recorded
+    without its folder, so that a run can be resumed from elsewhere.
+
+    Raises:
+        HarnessError: when the name is unknown, or what it names cannot be loaded.
+    """
     import gymnasium
 
     import sad_envs  # noqa: F401  registers the ids
+    from harness.outside import find_outside, names_outside
+    from sad_envs.base import did_you_mean
+    from sad_envs.plugins import absolute_target, find_plugin
 
-    if ":" in name:
-        return EnvSpec(env_id=name, entry=name, kwargs=kwargs)
     env_id = ALIASES.get(name.lower(), name)
-    if env_id not in gymnasium.registry:
-        from sad_envs.base import did_you_mean
-
-        known = [*ALIASES, *(i for i in gymnasium.registry if i.startswith("sad/"))]
+    if env_id in gymnasium.registry:
+        return EnvSpec(env_id=env_id, entry=env_id, kwargs=kwargs)
+    if find_outside("environment", name) is None:
+        ours = (i for i in gymnasium.registry if i.startswith("sad/"))
+        known = [*ALIASES, *names_outside("environment"), *ours]
         raise HarnessError(f"unknown environment {name!r}{did_you_mean(name, known)}")
-    return EnvSpec(env_id=env_id, entry=env_id, kwargs=kwargs)
+    plugin = find_plugin("environment", name)
+    if plugin is not None:
+        return EnvSpec(env_id=name, entry=plugin.target, kwargs=kwargs)
+    target = absolute_target(name)
+    where, _, attribute = target.rpartition(":")
+    shown = f"{Path(where).name}:{attribute}" if where.endswith(".py") else target
+    return EnvSpec(env_id=shown, entry=target, kwargs=kwargs)

@@ -29,7 +29,7 @@ class EnvFailure(Exception):
 
 @dataclass(frozen=True)
 class EnvSpec:
-    """How to make an environment in any process: a Gymnasium id or `module:Class`, and kwargs."""
+    """How to make an environment in any process: a Gymnasium id or a target, and kwargs."""
 
     env_id: str
     entry: str
@@ -52,13 +52,10 @@ def make_env(spec: EnvSpec) -> Any:
     import sad_envs  # noqa: F401  registers the ids
 
     if ":" in spec.entry:
-        from importlib import import_module
+        from harness.outside import find_outside, make_outside
 
-        module, _, name = spec.entry.partition(":")
-        try:
-            return getattr(import_module(module), name)(**spec.kwargs)
-        except (ImportError, AttributeError) as error:
-            raise HarnessError(f"cannot load environment {spec.entry!r}: {error}") from error
+        what = f"environment {spec.env_id!r}"
+        return make_outside(what, find_outside("environment", spec.entry), **spec.kwargs)
     try:
         return gymnasium.make(spec.entry, **spec.kwargs).unwrapped
     except TypeError as error:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         PromptParts,
         TextTaskEnv,
     )
+    from sad_envs.wrap import WrappedEnv
 
 __all__ = [
     "AnyText",
@@ -33,6 +34,7 @@ __all__ = [
     "Policy",
     "PromptParts",
     "TextTaskEnv",
+    "WrappedEnv",
     "register_envs",
 ]
 
@@ -42,7 +44,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'sad_envs' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module("sad_envs.base"), name)
+    module = "sad_envs.wrap" if name == "WrappedEnv" else "sad_envs.base"
+    return getattr(import_module(module), name)
 
 
 register_envs()

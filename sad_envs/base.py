@@ -70,7 +70,10 @@ class Beginning:
 
 @dataclass(frozen=True)
 class Consequence:
-    """What one action led to. `score` is the task score so far, in [0, 1]."""
+    """What one action led to. `score` is the task score so far, in [0, 1].
+
+    `truncated` ends the episode undecided, as the step limit does.
+    """
 
     observation: str
     reward: float = 0.0
@@ -80,6 +83,7 @@ class Consequence:
     valid_action: bool = True
     admissible_actions: list[str] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    truncated: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,7 +226,7 @@ class TextTaskEnv(gym.Env[str, str], ABC):
         consequence = self._act(action)
         self._n_steps += 1
         out_of_steps = self.max_steps is not None and self._n_steps >= self.max_steps
-        truncated = out_of_steps and not consequence.terminated
+        truncated = (out_of_steps or consequence.truncated) and not consequence.terminated
         if truncated:
             consequence = self._out_of_steps(consequence)
         success = consequence.success

@@ -18,9 +18,9 @@ class ReactAgent:
     name = "react"
     wants_prompt = True
 
-    def __init__(self, model: Model, fmt: Format, sampling: Sampling, shots: int | None) -> None:
+    def __init__(self, model: Model, format: Format, sampling: Sampling, shots: int | None) -> None:
         self.model = model
-        self.format = fmt
+        self.format = format
         self.sampling = sampling
         self.shots = shots
 

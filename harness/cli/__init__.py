@@ -20,10 +20,11 @@ app = typer.Typer(
 
 
 def _mount() -> None:
-    from harness.cli import agent, data, env, model, run
+    from harness.cli import agent, data, env, model, plugins, run
 
     app.command("run")(run.run)
-    app.add_typer(env.app, name="env", help="List, describe and check environments.")
+    app.command("plugins")(plugins.plugins)
+    app.add_typer(env.app, name="env", help="List, describe, check and begin environments.")
     app.add_typer(agent.app, name="agent", help="List agents.")
     app.add_typer(model.app, name="model", help="List models, fetch weights.")
     app.add_typer(data.app, name="data", help="List, fetch and verify the benchmarks' data.")

@@ -24,12 +24,18 @@ def _group() -> None:
 def list_environments(as_json: Json = False) -> None:
     """The environments that can be run by name."""
     from harness.environments import ALIASES
+    from sad_envs.plugins import list_plugins
 
+    rows = [{"name": name, "env_id": env_id, "from": None} for name, env_id in ALIASES.items()]
+    rows += [
+        {"name": plugin.name, "env_id": plugin.name, "from": plugin.source}
+        for plugin in list_plugins("environment")
+    ]
     if as_json:
-        print(json.dumps(ALIASES, indent=2))
+        print(json.dumps(rows, indent=2))
         return
-    for name, env_id in ALIASES.items():
-        print(f"{name:12} {env_id}")
+    for row in rows:
+        print(f"{row['name']:12} {row['env_id'] if row['from'] is None else 'from ' + row['from']}")
 
 
 @app.command("info")

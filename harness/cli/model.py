@@ -9,22 +9,19 @@ import typer
 
 app = typer.Typer(help="List model specs and fetch weights.", no_args_is_help=True)
 
-_SPECS = (
-    ("smollm2", "SmolLM2-135M-Instruct, on CPU or CUDA through transformers"),
-    ("hf:PATH_OR_ID", "a local folder or Hugging Face id, through transformers"),
-    ("scripted:FILE", "completions read from a file, for tests"),
-)
-
 
 @app.command("list")
 def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
     """Show what --model takes, and whether fetched weights are in the cache."""
+    from harness.models.registry import MODEL_SPECS
     from harness.models.weights import smollm2_folder, smollm2_present
+    from sad_envs.plugins import list_plugins
 
     present = smollm2_present()
-    rows: list[dict[str, Any]] = [{"spec": spec, "about": about} for spec, about in _SPECS]
+    about = MODEL_SPECS | {p.name: f"from {p.source}" for p in list_plugins("model")}
+    rows: list[dict[str, Any]] = [{"spec": spec, "about": text} for spec, text in about.items()]
     rows[0] |= {"present": present, "path": str(smollm2_folder()) if present else None}
     if as_json:
         typer.echo(json.dumps(rows, indent=2))

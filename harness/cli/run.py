@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from harness.agents import Agent
+    from harness.agents.registry import AgentMaker
     from harness.config import RunConfig
     from harness.models.base import Model
     from harness.rollout import Job
@@ -23,13 +24,15 @@ Number = int | None
 
 
 def run(
-    agent: Annotated[Text, typer.Option(help="expert, random or react.")] = None,
-    env: Annotated[Text, typer.Option(help="Short name, Gymnasium id or module:Class.")] = None,
+    agent: Annotated[Text, typer.Option(help="expert, random, react, or one of your own.")] = None,
+    env: Annotated[
+        Text, typer.Option(help="Short name, Gymnasium id, module:Class or FILE.py:Class.")
+    ] = None,
     env_arg: Annotated[
         list[str] | None, typer.Option("--env-arg", metavar="K=V", help="For the environment.")
     ] = None,
     model: Annotated[
-        Text, typer.Option(help="smollm2, hf:PATH_OR_ID or scripted:FILE (for react).")
+        Text, typer.Option(help="smollm2, hf:PATH_OR_ID, scripted:FILE, or one of your own.")
     ] = None,
     split: Annotated[Text, typer.Option(help="The environment's split.")] = None,
     limit: Annotated[Number, typer.Option(help="Only the first N tasks of the split.")] = None,
@@ -83,6 +86,7 @@ def run(
 
 def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) -> int:
     """Run `config`; the number of episodes left unscored."""
+    from harness.agents import find_agent
     from harness.environments import find_env
     from harness.errors import HarnessError
     from harness.runner import RunPlan, run_jobs
@@ -99,19 +103,19 @@ def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) 
     described = describe_env(here)
     here.close()
     jobs = _jobs(config, spec.env_id, described.env_version, described.task_ids)
-    _check_agent(config, described.has_expert)
+    maker = find_agent(config.agent)
+    _check_agent(config, maker, described.has_expert)
     if dry_run:
         _print_plan(config, jobs, described.env_version)
         return 0
     model: Model | None = None
-    if config.agent == "react":
-        assert config.model is not None
+    if config.model is not None:
         from harness.models import load_model
 
         if sys.stderr.isatty():
             _say(f"loading {config.model}")
         model = load_model(config.model, device=config.device, dtype=config.dtype)
-    agent, model = _build_agent(config, model)
+    agent, model = _build_agent(config, maker, model)
     decides, notes = _decides(config, spec.env_id, kwargs, described.env_version, agent, model)
     folder = config.out or _default_folder(config)
     store = RunStore(
@@ -136,7 +140,7 @@ def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) 
             agent=agent,
             style=config.prompt_style,
             shots=config.shots,
-            model=config.model if config.agent == "react" else None,
+            model=config.model,
             concurrency=config.concurrency,
         )
         try:
@@ -180,27 +184,24 @@ def _jobs(config: RunConfig, env_id: str, env_version: str, task_ids: tuple[str,
     ]
 
 
-def _check_agent(config: RunConfig, has_expert: bool) -> None:
-    from harness.agents import AGENTS
+def _check_agent(config: RunConfig, maker: AgentMaker, has_expert: bool) -> None:
     from harness.errors import HarnessError
-    from sad_envs.base import did_you_mean
 
-    if config.agent not in AGENTS:
-        raise HarnessError(f"unknown agent {config.agent!r}{did_you_mean(config.agent, AGENTS)}")
-    if config.agent == "react" and config.model is None:
-        raise HarnessError("the agent 'react' needs --model (for example --model smollm2)")
-    if config.agent != "react" and config.model is not None:
+    if maker.needs_model and config.model is None:
+        raise HarnessError(
+            f"the agent {config.agent!r} needs --model (for example --model smollm2)"
+        )
+    if not maker.takes_model and config.model is not None:
         raise HarnessError(f"the agent {config.agent!r} uses no model; leave out --model")
     if config.agent == "expert" and not has_expert:
         raise HarnessError(f"the environment {config.env!r} has no expert; choose another agent")
 
 
-def _build_agent(config: RunConfig, model: Model | None) -> tuple[Agent, Model | None]:
-    from harness.agents import load_agent
-
+def _build_agent(
+    config: RunConfig, maker: AgentMaker, model: Model | None
+) -> tuple[Agent, Model | None]:
     if model is None:
-        return load_agent(config.agent), None
-    from harness.agents.react import ReactAgent
+        return maker.make({"shots": config.shots}), None
     from harness.models.base import Sampling
     from harness.models.batching import BatchingModel
     from harness.rendering import make_format
@@ -224,7 +225,8 @@ def _build_agent(config: RunConfig, model: Model | None) -> tuple[Agent, Model |
     shared: Model = model
     if config.concurrency > 1:
         shared = BatchingModel(model, max_batch=config.concurrency)
-    return ReactAgent(shared, fmt, sampling, shots), shared
+    offered = {"model": shared, "format": fmt, "sampling": sampling, "shots": shots}
+    return maker.make(offered), shared
 
 
 def _decides(
@@ -280,7 +282,11 @@ def _versions() -> dict[str, Any]:
 
 def _default_folder(config: RunConfig) -> Path:
     env = config.env.split("/")[-1].replace(":", "-").lower()
-    parts = [config.agent, env, (config.split or "default").replace(":", "-")]
+    parts = [
+        Path(config.agent.replace(":", "-")).name,
+        env,
+        (config.split or "default").replace(":", "-"),
+    ]
     if config.model:
         parts.insert(1, Path(config.model.replace(":", "-")).name)
     return Path("runs") / f"{'-'.join(parts)}-{time.strftime('%Y%m%d-%H%M%S')}"

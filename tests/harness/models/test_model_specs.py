@@ -69,9 +69,9 @@ def test_a_python_script_defines_completions_or_respond(tmp_path: Path, code: st
     ("code", "message"),
     [
         ("x = 1", "defines neither `completions` nor `respond`"),
-        ("1 / 0", "failed: ZeroDivisionError: division by zero"),
-        ("import no_such_module_here", "failed: ModuleNotFoundError"),
-        ("def", "failed: SyntaxError"),
+        ("1 / 0", "failed to load: ZeroDivisionError: division by zero"),
+        ("import no_such_module_here", "failed to load: ModuleNotFoundError"),
+        ("def", "failed to load: SyntaxError"),
         ("completions = []", "has no completions"),
     ],
 )
