@@ -21,7 +21,7 @@ from sad_envs.base import EnvError
 from sad_envs.search.analysis import Analyzer
 from sad_envs.search.base import Document, EngineInfo, FieldName, Hit, title_key, title_order
 from sad_envs.search.bm25_build import DocumentFile, hash64
-from sad_envs.search.layout import mapped, read_manifest
+from sad_envs.search.layout import SearchIndexError, mapped, read_manifest, rebuild_hint
 from sad_envs.search.length import idf
 
 _Postings: TypeAlias = tuple[NDArray[np.int32], NDArray[np.float32], np.float32]
@@ -67,6 +67,17 @@ class Bm25Engine:
 
     def __init__(self, folder: Path) -> None:
         self._info = read_manifest(folder, "bm25")
+        try:
+            self._map(folder)
+        except OSError as error:
+            raise SearchIndexError(
+                f"cannot read the search index: {error.strerror}; {rebuild_hint(folder, 'bm25')}"
+            ) from error
+        self._scores = np.zeros(self._info.documents, np.float64)
+        self._analyzer = Analyzer()
+        self._lock = threading.Lock()
+
+    def _map(self, folder: Path) -> None:
         scoring = self._info.scoring
         self._fields = [_Field(folder, name, weight) for name, weight in scoring.fields]
         self._documents: DocumentFile | None = DocumentFile(folder)
@@ -78,9 +89,6 @@ class Bm25Engine:
             )
             for name in ("ids", "titles")
         }
-        self._scores = np.zeros(self._info.documents, np.float64)
-        self._analyzer = Analyzer()
-        self._lock = threading.Lock()
 
     def search(self, query: str, k: int = 5) -> list[Hit]:
         """The best `k` documents."""

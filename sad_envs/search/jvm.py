@@ -52,7 +52,7 @@ def java_cast(name: str, value: Any) -> Any:
 
 
 def start() -> None:
-    """Start the JVM, unless it runs already."""
+    """Start the JVM, unless it runs already; refuse a process that was forked after the start."""
     global _started_in
     if _started_in == os.getpid():
         return

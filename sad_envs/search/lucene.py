@@ -30,7 +30,7 @@ from sad_envs.search.base import (
     title_key,
     title_order,
 )
-from sad_envs.search.jvm import java_cast, java_class, java_errors
+from sad_envs.search.jvm import java_cast, java_class, java_errors, start
 from sad_envs.search.layout import MANIFEST, SearchIndexError, read_manifest, rebuild_hint
 
 SUBFOLDER = "lucene"
@@ -39,8 +39,8 @@ SUBFOLDER = "lucene"
 _KEY = "key"
 _TIE = "tie"
 _LUCENE = "org.apache.lucene."
-_MOST_OF_A_TITLE = 50
-"""Hits that are compared when a foreign index has no table of titles."""
+_MOST_OF_A_TITLE = 100
+"""The most documents that are looked at for one title."""
 
 
 def lucene_version() -> str:
@@ -146,6 +146,7 @@ class LuceneEngine:
     def _failing(self) -> Any:
         if self._closed:
             raise EnvError("the search engine is closed; open the index again")
+        start()
         return java_errors("the search index failed", self._remedy())
 
     def _remedy(self) -> str:
@@ -168,7 +169,7 @@ class LuceneEngine:
     def _with_term(self, field: str, value: str) -> list[Document]:
         term = java_class(_LUCENE + "index.Term")(field, value)
         query = java_class(_LUCENE + "search.TermQuery")(term)
-        return self._found(query, max(1, int(self._reader.maxDoc())))
+        return self._found(query, _MOST_OF_A_TITLE)
 
     def _found(self, query: Any, most: int) -> list[Document]:
         hits = self._searcher.search(query, most).scoreDocs
@@ -192,8 +193,9 @@ class LuceneEngine:
 
     def _make_sort(self) -> Any:
         sort_field = java_class(_LUCENE + "search.SortField")
-        string = java_class(_LUCENE + "search.SortField$Type").STRING
-        tie = sort_field(_TIE if self._own else "id", string)
+        kinds = java_class(_LUCENE + "search.SortField$Type")
+        # Anserini stores ids in a way that has to be compared by value.
+        tie = sort_field(_TIE, kinds.STRING) if self._own else sort_field("id", kinds.STRING_VAL)
         return java_class(_LUCENE + "search.Sort")(sort_field.FIELD_SCORE, tie)
 
     def _detect(self) -> Scoring:

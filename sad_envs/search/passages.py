@@ -16,6 +16,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -54,10 +55,9 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
                 records = json.loads(first + file.read())
                 yield from ((f"{path}, record {n}", one) for n, one in enumerate(records, 1))
                 return
-            for n, line in enumerate(file, 1):
-                text = first + line if n == 1 else line
-                if text.strip():
-                    yield f"{path}, line {n}", json.loads(text)
+            for n, line in enumerate(chain([first + file.readline()], file), 1):
+                if line.strip():
+                    yield f"{path}, line {n}", json.loads(line)
     except json.JSONDecodeError as error:
         raise EnvError(f"{path} is not JSON ({error}); {_SHAPES}") from error
     except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
@@ -76,8 +76,8 @@ def _passages(record: Any, where: str) -> Iterator[Passage]:
     if isinstance(record, dict) and isinstance(record.get("context"), list):
         for paragraph in record["context"]:
             match paragraph:
-                case [str(title), sentences] if (body := _text(sentences)) is not None:
-                    yield Passage("", title, body)
+                case [str(name), sentences] if (body := _text(sentences)) is not None:
+                    yield Passage("", name, body)
                 case _:
                     raise EnvError(f"{where}: a paragraph is not [title, sentences]; {_SHAPES}")
         return
