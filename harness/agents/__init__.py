@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.agents.base import Agent, Context, Reply
-    from harness.agents.registry import AGENTS, find_agent, load_agent
+    from harness.agents.registry import AGENTS, AgentMaker, find_agent, load_agent
 
-__all__ = ["AGENTS", "Agent", "Context", "Reply", "find_agent", "load_agent"]
+__all__ = ["AGENTS", "Agent", "AgentMaker", "Context", "Reply", "find_agent", "load_agent"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,5 +16,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'harness.agents' has no attribute {name!r}")
     from importlib import import_module
 
-    module = "registry" if name in ("AGENTS", "find_agent", "load_agent") else "base"
+    module = "base" if name in ("Agent", "Context", "Reply") else "registry"
     return getattr(import_module(f"harness.agents.{module}"), name)

@@ -1,8 +1,9 @@
-"""`harness env list|info|check`."""
+"""`harness env list|info|check|new`."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +18,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.callback()
 def _group() -> None:
-    """List, describe and check environments."""
+    """List, describe, check and begin environments."""
 
 
 @app.command("list")
@@ -85,3 +86,20 @@ def check(name: str, env_arg: Arguments = None, as_json: Json = False) -> None:
         print(json.dumps([asdict(result) for result in results], indent=2))
     if not all(result.ok for result in results):
         raise typer.Exit(1)
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(help="The package's and the environment's name.")],
+    parent: Annotated[Path, typer.Option("--dir", help="Where to put the folder.")] = Path(),
+) -> None:
+    """Write a small environment as a package of its own, to start from."""
+    from harness.scaffold import write_environment
+
+    folder = write_environment(name, parent)
+    shown = folder if folder.is_absolute() else f"./{folder.as_posix()}"
+    print(f"wrote {shown}")
+    print("next:")
+    print(f"  pip install -e {shown}")
+    print(f"  harness env check {name}")
+    print(f"  harness run --agent expert --env {name} --limit 5")
