@@ -6,6 +6,7 @@ import gymnasium as gym
 
 ENV_IDS = {
     "sad/ALFWorld-v1": "sad_envs.alfworld.env:ALFWorldEnv",
+    "sad/HotPotQA-v1": "sad_envs.hotpotqa.env:HotPotQAEnv",
 }
 """Gymnasium id to entry point, loaded when the environment is first made."""
 
