@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 class RunConfig(BaseModel):
     """What `harness run` was asked for. Unknown keys are refused with a suggestion."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     agent: str
     env: str
@@ -22,7 +22,7 @@ class RunConfig(BaseModel):
     split: str | None = None
     model: str | None = None
     limit: int | None = Field(default=None, ge=1)
-    tasks: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = Field(default=(), strict=False)
     repeats: int = Field(default=1, ge=1)
     seed: int = Field(default=0, ge=0)
     concurrency: int = Field(default=1, ge=1, le=1024)
@@ -39,14 +39,14 @@ class RunConfig(BaseModel):
     max_tokens: int = Field(default=160, ge=1)
     device: str = "auto"
     dtype: str = "auto"
-    out: Path | None = None
+    out: Path | None = Field(default=None, strict=False)
     resume: bool = False
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """The settings in a TOML file, not yet validated."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise HarnessError(f"cannot read --config {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

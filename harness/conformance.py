@@ -16,7 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from harness.worker import EnvFailure, EnvSpec, EnvWorker, describe_env, make_env
+from harness.worker import (
+    INFO_TYPES,
+    EnvFailure,
+    EnvSpec,
+    EnvWorker,
+    describe_env,
+    make_env,
+)
 
 HOSTILE = (
     "",
@@ -62,7 +69,8 @@ def run_checks(spec: EnvSpec) -> Iterator[Check]:
         except EnvFailure as error:
             yield Check(name, False, f"in a worker process: {error}")
         except Exception as error:  # noqa: BLE001  the boundary: a raising environment is a finding
-            yield Check(name, False, f"raised {type(error).__name__}: {error}")
+            line = " ".join(str(error).split())
+            yield Check(name, False, f"raised {type(error).__name__}: {line}")
         else:
             yield Check(name, True, detail)
 
@@ -250,16 +258,7 @@ CHECKS: tuple[Callable[[EnvSpec], str], ...] = (
 def _check_info(observation: Any, info: dict[str, Any], task_id: str) -> None:
     if not isinstance(observation, str):
         raise Broken(f"the observation is {type(observation).__name__}; expected str")
-    expected: dict[str, Any] = {
-        "task_id": str,
-        "task_type": str,
-        "goal": str,
-        "success": (bool, type(None)),
-        "score": float,
-        "valid_action": bool,
-        "admissible_actions": (list, type(None)),
-    }
-    for key, kind in expected.items():
+    for key, kind in INFO_TYPES.items():
         if key not in info:
             raise Broken(f"info lacks {key!r}")
         if not isinstance(info[key], kind):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,19 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.worker import EnvSpec
 
-ALIASES = {"alfworld": "sad/ALFWorld-v1"}
+ALIASES = {"alfworld": "sad/ALFWorld-v1", "hotpotqa": "sad/HotPotQA-v1"}
 """Short name to Gymnasium id."""
 
 
+_PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
+
+
 def parse_env_args(pairs: Sequence[str]) -> dict[str, Any]:
-    """`K=V` pairs as keyword arguments; values are read as JSON where they are JSON."""
+    """`K=V` pairs as keyword arguments.
+
+    Values are read as JSON where they are JSON, `True`, `False` and `None` as Python says them, and
+    as text otherwise.
+    """
     import json
 
     arguments: dict[str, Any] = {}
@@ -23,7 +31,7 @@ def parse_env_args(pairs: Sequence[str]) -> dict[str, Any]:
         if not equals or not key.isidentifier():
             raise HarnessError(f"--env-arg is {pair!r}; expected NAME=VALUE")
         try:
-            arguments[key] = json.loads(value)
+            arguments[key] = json.loads(_PYTHON_WORDS.get(value, value))
         except ValueError:
             arguments[key] = value
     return arguments
@@ -47,6 +55,9 @@ def find_env(name: str, kwargs: dict[str, Any]) -> EnvSpec:
     from sad_envs.plugins import absolute_target, find_plugin
 
     env_id = ALIASES.get(name.lower(), name)
+    module, colon, rest = name.partition(":")
+    if colon and rest in gymnasium.registry and module in sys.modules:
+        env_id = rest  # Gymnasium's own form, module:id
     if env_id in gymnasium.registry:
         return EnvSpec(env_id=env_id, entry=env_id, kwargs=kwargs)
     if find_outside("environment", name) is None:

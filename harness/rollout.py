@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.agents.base import Agent, Context, Reply
@@ -26,7 +26,7 @@ from harness.trajectory import (
     Turn,
     Usage,
 )
-from harness.worker import EnvFailure, EnvWorker
+from harness.worker import EnvFailure, EnvWorker, clean_text
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Job:
     task_id: str
     repeat: int
     run_seed: int
+    task_type: str = ""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -131,6 +132,7 @@ def _prompt(
 def _turn(worker: EnvWorker, agent: Agent, context: Context, recorder: _Recorder) -> None:
     style = context.style = context.style.at(len(context.turns))
     reply = agent.reply(context)
+    reply = replace(reply, text=clean_text(reply.text))
     parsed = style.parse(reply.text)
     action = parsed.action
     if action is not None and not parsed.thinking_turn and not style.one_line:
@@ -163,12 +165,13 @@ class _Recorder:
             "seed": job.seed,
             "agent": agent,
             "model": model,
+            "task_type": job.task_type,
         }
         self._score = 0.0
 
     def begin(self, observation: str, info: dict[str, Any], prompt: Prompt) -> None:
         self.prompt = prompt
-        self._row.update(task_type=info["task_type"], goal=info["goal"])
+        self._row.update(task_type=info["task_type"], goal=clean_text(info["goal"]))
 
     def turn(
         self,
@@ -212,7 +215,7 @@ class _Recorder:
 
     def fail(self, outcome: Outcome, error: str) -> None:
         self.outcome = outcome
-        self._row.update(error=error, success=None, score=None)
+        self._row.update(error=clean_text(error), success=None, score=None)
 
     def _finish(self, outcome: Outcome, success: bool) -> None:
         self.outcome = outcome

@@ -132,7 +132,7 @@ class RunStore:
 
     def log(self) -> IO[str]:
         """The run's log, open for appending."""
-        return (self.folder / LOG).open("a", buffering=1)
+        return (self.folder / LOG).open("a", buffering=1, encoding="utf-8")
 
     def close(self) -> None:
         self._lock.close()

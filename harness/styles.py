@@ -157,10 +157,18 @@ def get_style(name: str) -> Style:
 
 
 # A marker may be bold, numbered, of any case: "Action:", "ACTION 3:", "**Action:**", "### Action:".
-_MARK = r"[ \t]*(?:[#>*_]+[ \t]*)?{word}[ \t]*\d*[ \t]*(?:\*\*|__)?[ \t]*[::][ \t]*(?:\*\*|__)?"
+_BOLD = r"(?:\*\*|__)?"
+_MARK = (
+    r"[ \t]*(?:[#>*_]+[ \t]*)?{word}[ \t]*\d*[ \t]*"
+    + _BOLD
+    + r"[ \t]*[:\uff1a]"
+    + _BOLD
+    + r"[ \t]*"
+)
 _ACTION_LINE = re.compile(r"(?im)^" + _MARK.format(word="action"))
-_ACTION_INLINE = re.compile(r"(?i)(?<![\w-])action[ \t]*\d*[ \t]*[::]")
+_ACTION_INLINE = re.compile(r"(?i)(?<![\w-])action[ \t]*\d*[ \t]*[:\uff1a]")
 _OBSERVATION_LINE = re.compile(r"(?im)^" + _MARK.format(word="observation"))
+_OBSERVATION_INLINE = re.compile(r"(?i)[ \t]observation[ \t]*\d*[ \t]*[:\uff1a]")
 _THOUGHT_LINE = re.compile(r"(?im)^" + _MARK.format(word="thought"))
 _THINK_BLOCK = re.compile(r"(?is)<think>.*?(?:</think>|\Z)|\A.*?</think>")
 
@@ -176,6 +184,8 @@ def _parse_thought_action(completion: str) -> Parsed:
             line_end = _action_end(completion, mark.end(), end)
             if line_end is None:
                 continue
+            invented = _OBSERVATION_INLINE.search(completion, mark.end(), line_end)
+            line_end = invented.start() if invented else line_end
             act = completion[mark.start() : line_end].strip()
             action = _clean(completion[mark.end() : line_end])
             if action:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -39,28 +39,31 @@ class Row:
     wall_seconds: float
 
 
-def summarise(scored: Iterable[Episode], unscored: Iterable[Episode], planned: int) -> list[Row]:
+def summarise(
+    scored: Iterable[Episode], unscored: Iterable[Episode], planned: Sequence[str]
+) -> list[Row]:
     """A row per task type in alphabetical order when there are several, then `all`.
 
     Args:
         scored: rows of `episodes.jsonl`.
-        unscored: attempts that are owed again; they count as planned in their task type.
-        planned: episodes the run owes in all.
+        unscored: attempts that are owed again; they tell the type of a task when nothing else does.
+        planned: the task type of every episode the run owes, empty where it is not known before
+            the episode begins.
     """
     groups: dict[str, list[Episode]] = defaultdict(list)
     done = set()
     for episode in scored:
         done.add(episode.key)
         groups[episode.task_type].append(episode.model_copy(update={"turns": ()}))
-    owed = {episode.key: episode.task_type for episode in unscored if episode.key not in done}
-    types = sorted(groups.keys() | (set(owed.values()) - {""}))
+    owed = Counter(kind for kind in planned if kind)
+    if not owed:
+        tried = {e.key: e.task_type for e in unscored if e.key not in done}
+        owed = Counter(filter(None, tried.values()))
+        owed.update({kind: len(group) for kind, group in groups.items()})
+    types = sorted(groups.keys() | owed.keys())
     everything = [episode for group in groups.values() for episode in group]
-    rows = []
-    if len(types) > 1:
-        for name in types:
-            extra = sum(task_type == name for task_type in owed.values())
-            rows.append(_row(name, groups[name], len(groups[name]) + extra))
-    return [*rows, _row("all", everything, planned)]
+    rows = [_row(name, groups[name], owed[name]) for name in types] if len(types) > 1 else []
+    return [*rows, _row("all", everything, len(planned))]
 
 
 def _row(name: str, group: list[Episode], planned: int) -> Row:

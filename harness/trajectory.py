@@ -47,7 +47,7 @@ _SCORED = frozenset(
 
 
 class _Row(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
 
 class Usage(_Row):

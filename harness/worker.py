@@ -8,19 +8,37 @@ and end when their parent does, however it ends.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import math
 import multiprocessing
+import os
 import signal
 import sys
+import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from harness.errors import HarnessError
-from sad_envs.base import EnvError
+from sad_envs.base import EnvError, TextTaskEnv
 
 logger = logging.getLogger(__name__)
+
+INFO_TYPES: dict[str, Any] = {
+    "task_id": str,
+    "task_type": str,
+    "goal": str,
+    "success": (bool, type(None)),
+    "score": (float, int),
+    "valid_action": bool,
+    "admissible_actions": (list, tuple, type(None)),
+}
+"""What `info` must hold, and of which type."""
 
 
 class EnvFailure(Exception):
@@ -38,41 +56,81 @@ class EnvSpec:
 
 @dataclass(frozen=True)
 class EnvDescription:
-    """What a run needs to know of an environment before it starts."""
+    """What a run needs to know of an environment before it starts.
+
+    `task_types` has an entry per task, empty where the environment does not say; `behaviour` are
+    the arguments its version stands for.
+    """
 
     env_version: str
     task_ids: tuple[str, ...]
+    task_types: tuple[str, ...]
     has_expert: bool
+    behaviour: dict[str, Any]
 
 
 def make_env(spec: EnvSpec) -> Any:
     """The environment `spec` names, in this process."""
     import gymnasium
+    from gymnasium.envs.registration import load_env_creator
 
     import sad_envs  # noqa: F401  registers the ids
+    from harness.outside import find_outside, make_outside
 
     if ":" in spec.entry:
-        from harness.outside import find_outside, make_outside
-
         what = f"environment {spec.env_id!r}"
         return make_outside(what, find_outside("environment", spec.entry), **spec.kwargs)
-    try:
-        return gymnasium.make(spec.entry, **spec.kwargs).unwrapped
-    except TypeError as error:
-        raise HarnessError(f"environment {spec.entry!r} refuses its arguments: {error}") from error
+    known = gymnasium.spec(spec.entry)
+    creator: Any = known.entry_point
+    if isinstance(creator, str):
+        creator = load_env_creator(creator)
+    env = make_outside(f"environment {spec.entry!r}", creator, **{**known.kwargs, **spec.kwargs})
+    return env.unwrapped
 
 
 def describe_env(env: Any) -> EnvDescription:
     """Version and tasks of an environment that keeps the contract."""
     try:
-        tasks = tuple(env.task_ids)
+        tasks = tuple(dict.fromkeys(env.task_ids))
         version = str(env.env_version)
     except AttributeError as error:
         raise HarnessError(
             f"environment {type(env).__name__} lacks {error.name!r}; expected task_ids and "
             "env_version (see sad_envs.TextTaskEnv)"
         ) from error
-    return EnvDescription(version, tasks, hasattr(env, "make_expert"))
+    if not tasks or not all(isinstance(task, str) for task in tasks):
+        raise HarnessError(
+            f"environment {type(env).__name__} has task_ids {list(tasks[:2])!r}; expected at "
+            "least one, all str"
+        )
+    type_of = getattr(env, "task_type", lambda task: "")
+    expert = getattr(type(env), "make_expert", None)
+    return EnvDescription(
+        env_version=version,
+        task_ids=tasks,
+        task_types=tuple(type_of(task) or "" for task in tasks),
+        has_expert=expert is not None and expert is not TextTaskEnv.make_expert,
+        behaviour=dict(getattr(env, "behaviour", {})),
+    )
+
+
+def prompt_digest(env: Any, style: str, shots: int | None) -> str | None:
+    """Digest of an environment's prompts, for one task of each type; None where it has none."""
+    described = describe_env(env)
+    digest = hashlib.sha256()
+    seen: set[str] = set()
+    for task, kind in zip(described.task_ids, described.task_types, strict=True):
+        if kind in seen:
+            continue
+        seen.add(kind)
+        env.reset(options={"task_id": task})
+        try:
+            parts = asdict(env.prompt(style, shots))
+        except (AttributeError, EnvError):
+            return None
+        parts.pop("task")
+        digest.update(json.dumps(parts, sort_keys=True).encode())
+    return digest.hexdigest()[:12]
 
 
 class _Host:
@@ -98,35 +156,56 @@ class _Host:
     def prompt(self, style: str, shots: int | None) -> dict[str, Any]:
         return asdict(self.env.prompt(style, shots))
 
+    def describe(self) -> EnvDescription:
+        return describe_env(self.env)
+
+    def prompt_digest(self, style: str, shots: int | None) -> str | None:
+        return prompt_digest(self.env, style, shots)
+
 
 def _serve(spec: EnvSpec, pipe: Connection, path: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # What an environment prints must not mix with the results on standard output.
+    os.dup2(2, 1)
     sys.path[:] = path
-    try:
-        host: _Host | None = None
-        while True:
-            try:
-                name, arguments = pipe.recv()
-            except EOFError:
-                return
-            answer: tuple[str, Any]
-            try:
-                host = host or _Host(spec)
-                answer = ("ok", getattr(host, name)(*arguments))
-            except (HarnessError, EnvError) as error:
-                # A bad argument spoils every episode; a bad task only its own.
-                refused = host is None or name == "prompt"
-                answer = ("refused" if refused else "raised", str(error))
-            except Exception as error:
-                logger.exception("the environment raised in %s", name)
-                answer = ("raised", f"{type(error).__name__}: {error}")
-            pipe.send(answer)
-    except (BrokenPipeError, ConnectionResetError):
-        return
+    host: _Host | None = None
+    while True:
+        try:
+            name, arguments = pipe.recv()
+        except (EOFError, OSError):
+            return
+        answer: tuple[str, Any, str]
+        try:
+            host = host or _Host(spec)
+            answer = ("ok", getattr(host, name)(*arguments), "")
+            payload = ForkingPickler.dumps(answer)
+        except (HarnessError, EnvError) as error:
+            # A bad argument spoils every episode; a bad task only its own.
+            refused = host is None or name in ("prompt", "describe", "prompt_digest")
+            answer = ("refused" if refused else "raised", str(error), "")
+            payload = ForkingPickler.dumps(answer)
+        except Exception as error:  # noqa: BLE001  the boundary: whatever it was is reported
+            kind = "refused" if host is None else "raised"
+            line = f"{type(error).__name__}: {error}"
+            payload = ForkingPickler.dumps((kind, line, traceback.format_exc()))
+        try:
+            pipe.send_bytes(payload)
+        except OSError:
+            return
+
+
+def _end_with_parent() -> None:
+    """Leave as soon as the parent is gone, also in the middle of a step."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 class EnvWorker:
-    """A handle on one worker process. Not for use from two threads at once."""
+    """A handle on one worker process. Not for use from two threads at once, but for `kill`."""
 
     def __init__(self, spec: EnvSpec, *, deadline: float) -> None:
         self._spec = spec
@@ -134,19 +213,42 @@ class EnvWorker:
         self._process: Any = None
         self._pipe: Connection | None = None
 
+    def describe(self) -> EnvDescription:
+        """Version and tasks of the environment."""
+        described: EnvDescription = self._call("describe")
+        return described
+
+    def prompt_digest(self, style: str, shots: int | None) -> str | None:
+        """See `prompt_digest`."""
+        digest: str | None = self._call("prompt_digest", style, shots)
+        return digest
+
     def reset(self, task_id: str, seed: int) -> tuple[str, dict[str, Any]]:
         """Begin a task."""
-        observation, info = self._call("reset", task_id, seed)
-        return observation, info
+        answer = self._call("reset", task_id, seed)
+        if not (isinstance(answer, tuple) and len(answer) == 2):
+            raise EnvFailure(f"reset gave {type(answer).__name__}; expected (str, dict)")
+        return _checked_text(answer[0]), _checked_info(answer[1])
 
     def step(self, action: str) -> tuple[str, float, bool, bool, dict[str, Any]]:
         """Apply one action."""
-        observation, reward, terminated, truncated, info = self._call("step", action)
-        return observation, reward, terminated, truncated, info
+        answer = self._call("step", action)
+        if not (isinstance(answer, tuple) and len(answer) == 5):
+            raise EnvFailure(
+                f"step gave {type(answer).__name__}; expected (str, float, bool, bool, dict)"
+            )
+        observation, reward, terminated, truncated, info = answer
+        if not isinstance(reward, int | float) or not math.isfinite(reward):
+            raise EnvFailure(f"the reward is {reward!r}; expected a finite number")
+        info = _checked_info(info)
+        return _checked_text(observation), float(reward), bool(terminated), bool(truncated), info
 
     def expert(self, observation: str, info: dict[str, Any]) -> tuple[str, str]:
         """Ask the environment's expert."""
-        thought, action = self._call("expert", observation, info)
+        answer = self._call("expert", observation, info)
+        if not (isinstance(answer, tuple) and all(isinstance(part, str) for part in answer)):
+            raise EnvFailure("the expert must return (thought, action), both str")
+        thought, action = answer
         return thought, action
 
     def prompt(self, style: str, shots: int | None) -> dict[str, Any]:
@@ -165,30 +267,52 @@ class EnvWorker:
                 self._process.join()
         self._process = self._pipe = None
 
+    def kill(self) -> None:
+        """Kill the process from any thread; the call under way fails."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=_serve, args=(self._spec, theirs, list(sys.path)), daemon=True
+        )
+        # The child must not see the terminal's interrupt before it ignores it.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        except OSError as error:
+            ours.close()
+            raise EnvFailure(f"cannot start a process: {error.strerror or error}") from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+            theirs.close()
+        self._process, self._pipe = process, ours
+
     def _call(self, name: str, *arguments: Any) -> Any:
         if self._process is None:
-            context = multiprocessing.get_context("spawn")
-            self._pipe, theirs = context.Pipe()
-            self._process = context.Process(
-                target=_serve, args=(self._spec, theirs, list(sys.path)), daemon=True
-            )
-            self._process.start()
-            theirs.close()
-        assert self._pipe is not None
+            self._start()
+        pipe, process = self._pipe, self._process
+        assert pipe is not None
         try:
-            self._pipe.send((name, arguments))
-            if not self._pipe.poll(self._deadline):
+            pipe.send((name, arguments))
+            ready = wait([pipe, process.sentinel], self._deadline)
+            if not ready:
                 raise EnvFailure(f"no answer to {name} within {self._deadline:g} s")
-            answer = self._pipe.recv()
+            kind, value, details = pipe.recv()
         except EnvFailure:
             self._kill()
             raise
-        except (EOFError, OSError) as error:
+        except Exception as error:
+            # The pipe closed, or what came through it cannot be read.
             code = self._kill()
             raise EnvFailure(f"the environment's process ended during {name} ({code})") from error
-        kind, value = answer
         if kind == "ok":
             return value
+        if details:
+            logger.info("in %s of the environment:\n%s", name, details)
         line = " ".join(str(value).split())
         raise HarnessError(line) if kind == "refused" else EnvFailure(line)
 
@@ -202,3 +326,27 @@ class EnvWorker:
             self._pipe.close()
         self._process = self._pipe = None
         return f"exit code {code}"
+
+
+def clean_text(text: str) -> str:
+    """`text` without lone surrogates, which no file could hold."""
+    return text.encode("utf-8", "replace").decode() if not text.isascii() else text
+
+
+def _checked_text(observation: Any) -> str:
+    if not isinstance(observation, str):
+        raise EnvFailure(f"the observation is {type(observation).__name__}; expected str")
+    return clean_text(observation)
+
+
+def _checked_info(info: Any) -> dict[str, Any]:
+    if not isinstance(info, dict):
+        raise EnvFailure(f"info is {type(info).__name__}; expected dict")
+    for key, kind in INFO_TYPES.items():
+        if key not in info:
+            raise EnvFailure(f"info lacks {key!r}")
+        if not isinstance(info[key], kind):
+            raise EnvFailure(f"info[{key!r}] is {type(info[key]).__name__}")
+    if not 0 <= info["score"] <= 1:
+        raise EnvFailure(f"info['score'] is {info['score']}; expected 0 to 1")
+    return info

@@ -135,8 +135,9 @@ class TextTaskEnv(gym.Env[str, str], ABC):
         arguments: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ) -> None:
-        if max_steps is not None and max_steps < 1:
-            raise EnvError(f"max_steps is {max_steps}; expected a positive number or None")
+        whole = isinstance(max_steps, int) and not isinstance(max_steps, bool)
+        if max_steps is not None and not (whole and max_steps >= 1):
+            raise EnvError(f"max_steps is {max_steps!r}; expected a positive number or None")
         self.observation_space = AnyText()
         self.action_space = AnyText()
         self.render_mode = render_mode
@@ -168,6 +169,10 @@ class TextTaskEnv(gym.Env[str, str], ABC):
         """What the step limit does to an undecided episode; by default only fail it."""
         return consequence
 
+    def task_type(self, task_id: str) -> str:
+        """The type of a task, where it is known without beginning it; else empty."""
+        return ""
+
     def data_digest(self) -> str:
         """Digest of the data the split depends on; empty when there is none."""
         return ""
@@ -181,6 +186,11 @@ class TextTaskEnv(gym.Env[str, str], ABC):
         raise EnvError(f"{type(self).__name__} has no prompts of its own; pass the agent one")
 
     # -- Gymnasium --------------------------------------------------------------------------
+
+    @property
+    def behaviour(self) -> dict[str, Any]:
+        """The arguments a score depends on, defaults included."""
+        return dict(self._arguments)
 
     @property
     def env_version(self) -> str:

@@ -17,11 +17,13 @@ class RandomAgent:
 
     def reply(self, context: Context) -> Reply:
         admissible = context.info.get("admissible_actions")
-        if not admissible:
+        if admissible is None:
             raise HarnessError(
                 "the agent 'random' needs an environment that lists admissible actions; "
                 "this one gives none"
             )
+        if not admissible:
+            raise ValueError("there is no admissible action to draw from")
         draw = context.memory.setdefault("draw", random.Random(context.seed))
         return Reply(context.style.compose("", draw.choice(admissible)))
 

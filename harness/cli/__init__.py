@@ -6,6 +6,8 @@ Exit codes: 0 done, 1 finished with unscored episodes, 2 bad arguments or a miss
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 
 import typer
@@ -30,20 +32,57 @@ def _mount() -> None:
     app.add_typer(data.app, name="data", help="List, fetch and verify the benchmarks' data.")
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("structured-agent-distillation"))
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
     """Run agents in text environments and record what they thought and did."""
 
 
 def main() -> None:
     """Entry point of the `harness` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    # `module:Class` finds modules of the folder one stands in, as `python -m` does.
+    sys.path.append(os.getcwd())
     _mount()
+    code: object = 0
     try:
         app()
+    except SystemExit as error:
+        code = error.code
     except Exception as error:
         if not _print_line(error):
             raise
-        sys.exit(2)
+        code = 2
+    _leave(code)
+
+
+def _leave(code: object) -> None:
+    """Exit; hard when a thread is still inside a model, which would abort the interpreter."""
+    runner = sys.modules.get("harness.runner")
+    if runner is not None and runner.threads_left() and isinstance(code, int):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        print(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
+        code = 2
+    raise SystemExit(code)
 
 
 def _print_line(error: Exception) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -120,6 +121,39 @@ def path_(name: Annotated[str, typer.Argument(metavar="NAME", help="A fetched da
     typer.echo(str(data_path(name)))
 
 
+@app.command("index")
+def index_(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="hotpotqa, hotpotqa-dev or hotpotqa-train.")
+    ],
+    engine: Annotated[str, typer.Option(help="bm25 or lucene.")] = "bm25",
+    passages: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--passages",
+            metavar="FILE",
+            help="Index these instead: records with title and text, or HotPotQA questions with "
+            "contexts; .json, .jsonl, .gz. May be given several times.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The index folder; in the cache if unset.")
+    ] = None,
+) -> None:
+    """Build the search index of an environment's articles; prints its folder.
+
+    One that was cut off is continued, and one that is there and undamaged is kept.
+    """
+    from sad_envs.hotpotqa.corpus import index_articles
+
+    with shown_count() as progress:
+        folder, info = index_articles(
+            name, engine, files=passages or (), out=out, progress=progress
+        )
+    typer.echo(f"{info.documents:,} articles, digest {info.digest[:12]}", err=True)
+    typer.echo(str(folder))
+
+
 def _row(result: Verification) -> dict[str, Any]:
     return {
         "name": result.name,
@@ -165,5 +199,32 @@ def shown_progress() -> Iterator[Progress]:
             if stage not in tasks:
                 tasks[stage] = bars.add_task(stage, total=total or None)
             bars.advance(tasks[stage], n_bytes)
+
+        yield drawn
+
+
+@contextmanager
+def shown_count() -> Iterator[Callable[[int], None]]:
+    """A count of articles on stderr: running on a terminal, else a line now and then."""
+    if not sys.stderr.isatty():
+
+        def plain(n: int) -> None:
+            if n == 1 or n % 100_000 == 0:
+                typer.echo(f"indexing: {n:,} articles", err=True)
+
+        yield plain
+        return
+
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("indexing"), BarColumn(), TextColumn("{task.completed:,} articles"))
+    with Bars(*columns, TimeElapsedColumn(), console=Console(file=sys.stderr)) as bars:
+        task = bars.add_task("indexing", total=None)
+
+        def drawn(n: int) -> None:
+            if n % 100 == 0 or n < 100:
+                bars.update(task, completed=n)
 
         yield drawn

@@ -18,7 +18,7 @@ RUNS = (
 
 def main(out: Path = Path(".demo")) -> None:
     """Run the expert, random and ReAct agents on generated ALFWorld tasks."""
-    from harness.cli.run import execute
+    from harness.cli.execute import execute
     from harness.cli.tables import print_table
     from harness.config import RunConfig
     from harness.store import read_episodes
@@ -38,7 +38,7 @@ def main(out: Path = Path(".demo")) -> None:
                 max_tokens=60, shots=1 if model else None,
             )
         )  # fmt: skip
-        total = summarise(read_episodes(folder), [], tasks)[-1]
+        total = summarise(read_episodes(folder), [], [""] * tasks)[-1]
         low, high = total.interval or (0.0, 0.0)
         rows.append(
             (

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from harness.errors import ProviderError
 from harness.models.base import Completion, Model, Request
 
 
@@ -25,11 +26,14 @@ class BatchingModel:
         self._model = model
         self._max_batch = max_batch
         self._gather = gather_seconds
+        self._closed = False
         self._waiting: queue.Queue[tuple[Request, Future[Completion]] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._serve, name="model", daemon=True)
         self._thread.start()
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        if self._closed:
+            raise ProviderError(f"model {self.name} is closed")
         futures: list[Future[Completion]] = [Future() for _ in requests]
         for request, future in zip(requests, futures, strict=True):
             self._waiting.put((request, future))
@@ -44,29 +48,31 @@ class BatchingModel:
         self._model.close()
 
     def _serve(self) -> None:
-        while True:
-            first = self._waiting.get()
-            if first is None:
-                return
-            batch = [first]
-            last = False
-            while len(batch) < self._max_batch and not last:
-                try:
-                    item = self._waiting.get(timeout=self._gather)
-                except queue.Empty:
-                    break
-                if item is None:
-                    last = True
-                else:
+        try:
+            while (first := self._waiting.get()) is not None:
+                batch = [first]
+                while len(batch) < self._max_batch:
+                    try:
+                        item = self._waiting.get(timeout=self._gather)
+                    except queue.Empty:
+                        break
+                    if item is None:
+                        self._waiting.put(None)
+                        break
                     batch.append(item)
-            self._answer(batch)
-            if last:
-                return
+                self._answer(batch)
+        finally:
+            self._fail_waiting()
 
     def _answer(self, batch: list[tuple[Request, Future[Completion]]]) -> None:
         try:
             completions = self._model.generate([request for request, _ in batch])
-        except Exception as error:  # noqa: BLE001  handed to the callers, who classify it
+            if len(completions) != len(batch):
+                raise ProviderError(
+                    f"model {self.name} gave {len(completions)} completions for "
+                    f"{len(batch)} requests"
+                )
+        except BaseException as error:  # noqa: BLE001  handed to the callers, who classify it
             if len(batch) == 1:
                 batch[0][1].set_exception(error)
                 return
@@ -76,3 +82,13 @@ class BatchingModel:
             return
         for (_, future), completion in zip(batch, completions, strict=True):
             future.set_result(completion)
+
+    def _fail_waiting(self) -> None:
+        self._closed = True
+        while True:
+            try:
+                item = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            if item is not None:
+                item[1].set_exception(ProviderError(f"model {self.name} is closed"))

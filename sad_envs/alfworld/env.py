@@ -84,6 +84,9 @@ class ALFWorldEnv(TextTaskEnv):
         ):
             if value not in known:
                 raise EnvError(f"ALFWorld has no {what} {value!r}" + did_you_mean(value, known))
+        for what, flag in (("aliases", aliases), ("trust_data", trust_data)):
+            if not isinstance(flag, bool):
+                raise EnvError(f"{what} is {flag!r}; expected true or false")
         types = check_task_types(task_types)
         self._split = find_split(split, types, data_dir)
         super().__init__(
@@ -111,6 +114,9 @@ class ALFWorldEnv(TextTaskEnv):
     @property
     def task_ids(self) -> Sequence[str]:
         return self._split.task_ids
+
+    def task_type(self, task_id: str) -> str:
+        return task_type_of(task_id)
 
     def data_digest(self) -> str:
         return self._split.digest()

@@ -78,6 +78,52 @@ def test_resume_with_other_settings_is_refused(tmp_path: Path) -> None:
     assert "differs in: seed" in result.stderr
 
 
+def test_resume_does_not_mind_spelled_out_defaults(tmp_path: Path) -> None:
+    arguments = ["run", "--agent", "expert", "--env", "alfworld", "--out", str(tmp_path)]
+    harness(*arguments, "--limit", "1")
+    more = ["--split", "generated", "--max-steps", "50", "--env-arg", "backend=native"]
+    harness(*arguments, "--limit", "2", "--resume", *more)
+    assert len(list(read_episodes(tmp_path))) == 2
+
+
+def test_resume_with_other_prompts_is_refused(tmp_path: Path) -> None:
+    harness(*EXPERT, "--limit", "1", "--out", str(tmp_path))
+    result = harness(
+        *EXPERT, "--limit", "2", "--shots", "1", "--out", str(tmp_path), "--resume", check=2
+    )
+    assert "differs in: prompts" in result.stderr
+
+
+def test_a_task_named_twice_is_played_once(tmp_path: Path) -> None:
+    harness(*EXPERT, "--limit", "1", "--out", str(tmp_path / "a"))
+    (episode,) = read_episodes(tmp_path / "a")
+    twice = ["--tasks", episode.task_id, "--tasks", episode.task_id]
+    harness(*EXPERT, *twice, "--out", str(tmp_path / "b"))
+    assert len(list(read_episodes(tmp_path / "b"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.models
+@pytest.mark.smollm2
+def test_interrupt_while_a_model_generates(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            *HARNESS, "run", "--agent", "react", "--model", "smollm2", "--env", "alfworld",
+            "--limit", "4", "--concurrency", "2", "--out", str(tmp_path),
+        ],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    log = tmp_path / "run.log"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (log.exists() and "to play" in log.read_text()):
+        time.sleep(0.1)
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "terminate" not in stderr
+
+
 def test_react_original_thoughts_cost_a_step_and_are_answered_ok(tmp_path: Path) -> None:
     harness(*EXPERT, "--limit", "2", "--prompt-style", "react-original", "--out", str(tmp_path))
     for episode in read_episodes(tmp_path):
@@ -104,6 +150,8 @@ def test_react_original_thoughts_cost_a_step_and_are_answered_ok(tmp_path: Path)
         (["--agent", "expert", "--env", "alfworld", "--limit", "0"], "--limit"),
         (["--agent", "expert"], "--env is missing"),
         (["--config", "absent.toml"], "absent.toml"),
+        (["--agent", "expert", "--env", "alfworld", "--env-arg", "aliases=maybe"], "aliases"),
+        (["--agent", "expert", "--env", "alfworld", "--env-arg", "max_steps=abc"], "max_steps"),
     ],
 )
 def test_bad_arguments_give_one_line(arguments: list[str], line: str, tmp_path: Path) -> None:
@@ -127,6 +175,8 @@ def test_unreadable_config_names_the_place(tmp_path: Path) -> None:
     config = tmp_path / "run.toml"
     config.write_text("agent = \n")
     assert "not valid TOML" in harness("run", "--config", str(config), check=2).stderr
+    config.write_text('agent = "expert"\nenv = "alfworld"\nlimit = true\n')
+    assert "--limit" in harness("run", "--config", str(config), check=2).stderr
     config.write_text('agent = "expert"\nenv = "alfworld"\nlimt = 3\n')
     assert "did you mean 'limit'" in harness("run", "--config", str(config), check=2).stderr
 

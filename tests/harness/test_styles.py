@@ -22,6 +22,8 @@ REACT = get_style("react-alfworld")
         ("Thought: a\n**Action:** `look`", "Thought: a\n", "**Action:** `look`", "look"),
         ("Thought: a. Action: look", "Thought: a. ", "Action: look", "look"),
         ("Action:\n\nlook\nmore", "", "Action:\n\nlook", "look"),
+        ("动作\nAction\uff1alook", "动作\n", "Action\uff1alook", "look"),
+        ("Action: __look", "", "Action: __look", "__look"),
         ('Action: "look"', "", 'Action: "look"', "look"),
         (
             "<think>maybe\nAction: no</think>\nAction: look",
@@ -42,6 +44,11 @@ def test_first_of_several_rounds_counts() -> None:
     parsed = STYLE.parse("Thought: a\nAction: look\nObservation: x\nThought: b\nAction: inventory")
     assert parsed.action == "look"
     assert "Observation" not in parsed.reason + parsed.act
+
+
+def test_observation_invented_on_the_line_of_the_action_is_tail() -> None:
+    parsed = STYLE.parse("Thought: a Action: look Observation: hi")
+    assert parsed.action == "look"
 
 
 def test_hallucinated_observation_before_any_action_is_tail() -> None:

@@ -29,7 +29,7 @@ def test_interval_of_fewer_than_two_is_none() -> None:
 def test_rows_per_type_and_in_all() -> None:
     scored = [row("a", "put", Outcome.SUCCESS), row("b", "heat", Outcome.TRUNCATED_STEPS)]
     failed = [row("c", "heat", Outcome.ENV_ERROR), row("a", "put", Outcome.ENV_ERROR)]
-    heat, put, total = summarise(scored, failed, 5)
+    heat, put, total = summarise(scored, failed, [""] * 5)
     assert (heat.task_type, heat.scored, heat.planned) == ("heat", 1, 2)
     assert (put.task_type, put.scored, put.planned) == ("put", 1, 1)
     assert (total.scored, total.planned, total.success_rate) == (2, 5, 0.5)
@@ -37,6 +37,14 @@ def test_rows_per_type_and_in_all() -> None:
 
 
 def test_nothing_scored_has_no_rate() -> None:
-    (total,) = summarise([], [], 3)
+    (total,) = summarise([], [], [""] * 3)
     assert total.success_rate is None
     assert total.planned == 3
+
+
+def test_planned_types_count_what_was_not_begun() -> None:
+    scored = [row("a", "put", Outcome.SUCCESS)]
+    heat, put, total = summarise(scored, [], ["put", "put", "heat"])
+    assert (heat.scored, heat.planned) == (0, 1)
+    assert (put.scored, put.planned) == (1, 2)
+    assert (total.scored, total.planned) == (1, 3)
