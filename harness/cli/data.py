@@ -136,9 +136,7 @@ def index_(
             "contexts; .json, .jsonl, .gz. May be given several times.",
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The index folder; in the cache if unset.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The index folder; else in the cache.")] = None,
 ) -> None:
     """Build the search index of an environment's articles; prints its folder.
 

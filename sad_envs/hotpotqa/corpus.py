@@ -9,22 +9,32 @@ Of several paragraphs with one title the first counts; a question's own come fir
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
-from sad_envs.base import EnvError
+from sad_envs.base import EnvError, did_you_mean
 from sad_envs.data import cache_folder, catalogue, data_path
+from sad_envs.data.cache import sha256_of
 from sad_envs.search import (
+    ENGINES,
     EngineName,
+    IndexInfo,
     Passage,
     SearchEngine,
+    SearchIndexError,
     build_index,
     documents_digest,
     index_info,
     open_engine,
     read_passages,
 )
+
+Progress: TypeAlias = Callable[[int], None]
+"""Hears the number of articles so far."""
 
 SAMPLE_FILES = ("hotpot_distractor_sample300.json", "wikipedia_passages_6k.json")
 
@@ -64,13 +74,11 @@ class Corpus:
                 seen.add(passage.title)
                 yield passage
 
-    def ensure_index(
-        self, engine: EngineName, progress: Callable[[int], None] | None = None
-    ) -> Path:
+    def ensure_index(self, engine: EngineName) -> Path:
         """The index folder, after building the index if there is none."""
         folder = self.index_folder(engine)
         if self.folder is None and not folder.exists():
-            build_index(self.passages(), folder, engine, progress=progress)
+            build_index(self.passages(), folder, engine)
         return folder
 
     def open(self, engine: EngineName) -> SearchEngine:
@@ -100,3 +108,45 @@ class Corpus:
 SAMPLE = Corpus("sample300", dataset="hotpotqa", files=SAMPLE_FILES)
 DEV = Corpus("dev", dataset="hotpotqa-dev", files=("hotpot_dev_distractor_v1.json",))
 TRAIN = Corpus("train", dataset="hotpotqa-train", files=("hotpot_train_v1.1.json",))
+CORPORA = {corpus.dataset: corpus for corpus in (SAMPLE, DEV, TRAIN)}
+"""Catalogue entry to the corpus of its paragraphs."""
+
+
+def index_articles(
+    name: str,
+    engine: str,
+    *,
+    files: Sequence[Path] = (),
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Path, IndexInfo]:
+    """Build the index of the data set `name`, or of passage `files`; keep one that is good.
+
+    Of files the index goes to `out`, or to a folder of the cache named after their contents. That
+    of a data set is where its splits look for it.
+    """
+    if name not in CORPORA:
+        raise EnvError(f"{name!r} has no articles to index" + did_you_mean(name, CORPORA))
+    if engine not in ENGINES:
+        raise EnvError(f"unknown search engine {engine!r}" + did_you_mean(engine, ENGINES))
+    chosen: EngineName = "lucene" if engine == "lucene" else "bm25"
+    corpus = CORPORA[name]
+    folder = out or corpus.index_folder(chosen)
+    passages = corpus.passages
+    if files:
+        folder = out or cache_folder() / "index" / f"{name}-{_digest(files)[:12]}-{chosen}"
+        passages = partial(read_passages, files)
+    try:
+        return folder, index_info(folder, chosen)
+    except SearchIndexError:
+        return folder, build_index(passages(), folder, chosen, progress=progress)
+
+
+def _digest(files: Sequence[Path]) -> str:
+    try:
+        digests = [sha256_of(path) for path in files]
+    except OSError as error:
+        raise EnvError(
+            f"cannot read {error.filename}: {error.strerror}; name existing passage files"
+        ) from error
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -82,6 +82,9 @@ class HotPotQAEnv(TextTaskEnv):
     def task_ids(self) -> Sequence[str]:
         return self._split.task_ids
 
+    def task_type(self, task_id: str) -> str:
+        return self._split.question(task_id).type
+
     def data_digest(self) -> str:
         return f"{self._split.digest()} {self._split.corpus.digest(self._engine)}"
 

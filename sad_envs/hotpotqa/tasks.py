@@ -47,7 +47,7 @@ def read_questions(path: Path) -> tuple[Question, ...]:
         return tuple(_question(record, index) for index, record in enumerate(records))
     except OSError as error:
         raise EnvError(f"cannot read {path}: {error.strerror}; name an existing file") from error
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise EnvError(
             f"{path} is no HotPotQA file ({type(error).__name__}: {error}); expected a list of "
             "records with question, answer and type"

@@ -156,3 +156,13 @@ def test_the_command_modules_import_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_index_of_passages_prints_its_folder(tmp_path: Path) -> None:
+    path = tmp_path / "passages.jsonl"
+    path.write_text('{"title": "A", "text": "One."}\n')
+    result = data("index", "hotpotqa", "--passages", str(path), "--out", str(tmp_path / "index"))
+    assert result.exit_code == 0
+    assert result.stdout == f"{tmp_path / 'index'}\n"
+    assert "1 article" in result.stderr
+    assert "did you mean 'lucene'" in refusal("index", "hotpotqa", "--engine", "lucent")
