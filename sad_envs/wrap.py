@@ -25,7 +25,7 @@ class WrappedEnv(TextTaskEnv):
 
     Subclasses set `dynamics`, and implement `task_ids` and `open`; they override of the rest what
     differs. Hooks get the wrapped environment's observation and `info`; `self.inner` is the
-    environment itself.
+    environment itself, `self.admissible_now` what `admissible` gave last.
 
     The wrapped environment is seeded with a number drawn from the episode's seed, so a task that
     should be the same in every episode must not depend on it. It is opened again when the task
@@ -38,8 +38,9 @@ class WrappedEnv(TextTaskEnv):
     commands: ClassVar[Mapping[str, Any] | None] = None
     """Each action in words to the wrapped environment's own; None when that takes text."""
 
-    task_type: ClassVar[str] = "task"
     goal: ClassVar[str] = ""
+    no_such_action: ClassVar[str] = "Nothing happens."
+    """What a text that stands for no action is answered."""
 
     def __init__(
         self,
@@ -54,9 +55,8 @@ class WrappedEnv(TextTaskEnv):
         )
         self.inner: Any = None
         self._opened: str | None = None
-        self._text = ""
         self._score = 0.0
-        self._admissible: list[str] | None = None
+        self.admissible_now: list[str] | None = None
 
     # -- what a subclass says ---------------------------------------------------------------
 
@@ -71,6 +71,10 @@ class WrappedEnv(TextTaskEnv):
     def to_goal(self, observation: Any, info: Info) -> str:
         """The task in one sentence, known at its beginning; by default `goal`."""
         return self.goal
+
+    def to_opening(self, text: str, goal: str) -> str:
+        """What the agent reads first; by default the goal, unless `text` says it, then `text`."""
+        return text if goal in text else f"{goal}\n\n{text}"
 
     def to_action(self, text: str) -> Any | None:
         """The wrapped environment's action for `text`; None when it stands for none.
@@ -91,10 +95,6 @@ class WrappedEnv(TextTaskEnv):
         """The task score in [0, 1], given the sum of rewards; by default 1 for success."""
         return float(success)
 
-    def unknown_action(self, text: str) -> str:
-        """What an action that stands for none is answered."""
-        return f"That is not an action. {self._text}"
-
     # -- TextTaskEnv ------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -108,18 +108,21 @@ class WrappedEnv(TextTaskEnv):
             self.inner = self.open(task_id)
             self._opened = task_id
         observation, info = self.inner.reset(seed=int(self.np_random.integers(2**31)))
-        self._text = self.to_text(observation, info)
         self._total = self._score = 0.0
-        self._admissible = self.admissible(info)
+        self.admissible_now = self.admissible(info)
+        goal = self.to_goal(observation, info)
         return Beginning(
-            self._text, self.to_goal(observation, info), self.task_type, self._copy_of_admissible()
+            self.to_opening(self.to_text(observation, info), goal),
+            goal,
+            self.task_type(task_id),
+            self._copy_of_admissible(),
         )
 
     def _act(self, action: str) -> Consequence:
         own = self.to_action(action)
         if own is None:
             return Consequence(
-                self.unknown_action(action),
+                self.no_such_action,
                 score=self._score,
                 valid_action=False,
                 admissible_actions=self._copy_of_admissible(),
@@ -127,11 +130,10 @@ class WrappedEnv(TextTaskEnv):
         observation, reward, terminated, truncated, info = self.inner.step(own)
         self._total += float(reward)
         success = bool(terminated) and self.won(float(reward), info)
-        self._text = self.to_text(observation, info)
         self._score = self.score(self._total, success, info)
-        self._admissible = self.admissible(info)
+        self.admissible_now = self.admissible(info)
         return Consequence(
-            self._text,
+            self.to_text(observation, info),
             reward=float(reward),
             terminated=bool(terminated),
             success=success if terminated else None,
@@ -141,4 +143,4 @@ class WrappedEnv(TextTaskEnv):
         )
 
     def _copy_of_admissible(self) -> list[str] | None:
-        return None if self._admissible is None else list(self._admissible)
+        return None if self.admissible_now is None else list(self.admissible_now)

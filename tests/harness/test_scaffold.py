@@ -62,6 +62,7 @@ def test_the_layout(package: Path) -> None:
     assert not [p for p in package.rglob("*") if p.is_file() and "{{" in p.read_text()]
 
 
+@pytest.mark.slow
 def test_what_was_written_is_tidy(package: Path) -> None:
     for tool in (("check",), ("format", "--check")):
         result = subprocess.run(

@@ -89,9 +89,9 @@ def test_winning_losing_and_being_broken_off() -> None:
 @pytest.mark.parametrize("action", ["", "seven", "\ud800", "0"])
 def test_a_text_that_is_no_action_does_not_reach_the_wrapped_environment(action: str) -> None:
     env = SayDice()
-    text, _ = env.reset(seed=1)
+    env.reset(seed=1)
     said, reward, _, _, info = env.step(action)
-    assert (said, reward) == (f"That is not an action. {text}", 0.0)
+    assert (said, reward) == ("Nothing happens.", 0.0)
     assert not info["valid_action"]
     assert info["success"] is None
 
@@ -106,6 +106,11 @@ def test_it_is_opened_once_per_task_and_closed() -> None:
     env.close()
     assert inner.closed
     assert env.inner is None
+
+
+def test_the_opening_says_the_goal_once() -> None:
+    assert SayDice().reset(seed=0)[0].startswith("say the number\n\nThe die shows ")
+    assert SayDice().to_opening("Please say the number.", "say the number").startswith("Please")
 
 
 def test_the_step_limit_of_the_task_holds() -> None:
