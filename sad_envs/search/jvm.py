@@ -79,7 +79,11 @@ def fat_jar() -> Path:
 
 @contextmanager
 def java_errors(what: str, remedy: str) -> Iterator[None]:
-    """Whatever Java throws, as one line; a call that does not fit a signature stays a bug."""
+    """Whatever Java throws, as one line; a call that does not fit a signature stays a bug.
+
+    Starts the JVM, and refuses a process that was forked after that.
+    """
+    start()  # first, for the import alone would start a JVM without Lucene
     from jnius import JavaException
 
     try:

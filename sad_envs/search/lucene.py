@@ -30,7 +30,7 @@ from sad_envs.search.base import (
     title_key,
     title_order,
 )
-from sad_envs.search.jvm import java_cast, java_class, java_errors, start
+from sad_envs.search.jvm import java_cast, java_class, java_errors
 from sad_envs.search.layout import MANIFEST, SearchIndexError, read_manifest, rebuild_hint
 
 SUBFOLDER = "lucene"
@@ -101,11 +101,8 @@ class LuceneEngine:
             if scored is None or k < 1:
                 return []
             most = min(k, max(1, int(self._reader.maxDoc())))
-            hits = []
-            for found in self._searcher.search(scored, most, self._sort, True).scoreDocs:
-                doc_id, title, _ = self._parts(found.doc)
-                hits.append(Hit(doc_id, title, float(found.score)))
-            return hits
+            found = self._searcher.search(scored, most, self._sort, True).scoreDocs
+            return [self._hit(one) for one in found]
 
     def document(self, doc_id: str) -> Document | None:
         """The document of that id."""
@@ -146,7 +143,6 @@ class LuceneEngine:
     def _failing(self) -> Any:
         if self._closed:
             raise EnvError("the search engine is closed; open the index again")
-        start()
         return java_errors("the search index failed", self._remedy())
 
     def _remedy(self) -> str:
@@ -174,6 +170,16 @@ class LuceneEngine:
     def _found(self, query: Any, most: int) -> list[Document]:
         hits = self._searcher.search(query, most).scoreDocs
         return [Document(*self._parts(hit.doc)) for hit in hits]
+
+    def _hit(self, found: Any) -> Hit:
+        """A hit from what Lucene sorted by: the score, and what decides between equal ones."""
+        score, tie = java_cast(_LUCENE + "search.FieldDoc", found).fields
+        value: str = tie.utf8ToString()
+        if not self._own:
+            return Hit(value, self._parts(found.doc)[1], float(score))
+        first, _, second = value.partition("\0")
+        doc_id, title = (second, first) if self._scoring.tie == "title" else (first, second)
+        return Hit(doc_id, title, float(score))
 
     def _parts(self, number: int) -> tuple[str, str, str]:
         """Id, title and text of a document."""
@@ -258,7 +264,8 @@ class LuceneWriter:
             document.add(self._text("contents", passage.field_text("contents"), self._no))
         for key in dict.fromkeys(map(title_key, (passage.title, *passage.redirects))):
             document.add(self._string(_KEY, key, self._no))
-        tie = f"{passage.title}\0{passage.id}" if self._scoring.tie == "title" else passage.id
+        parts = (passage.title, passage.id)
+        tie = "\0".join(parts if self._scoring.tie == "title" else parts[::-1])
         document.add(self._sorted(_TIE, self._bytes(tie.encode())))
         with self._guard():
             self._writer.addDocument(document)

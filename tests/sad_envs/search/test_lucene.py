@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -301,3 +302,18 @@ def test_a_prebuilt_index_ranks_as_the_embedded_engine(tmp_path: Path) -> None:
     for query in ("river", "castle king", "north of the station"):
         pairs = [(hit.id, hit.score) for hit in engine.search(query)]
         assert [(hit.id, hit.score) for hit in ours.search(query)] == pairs
+
+
+def test_a_fresh_process_opens_a_stored_index(tmp_path: Path) -> None:
+    build_index(make_passages(50), tmp_path / "index", "lucene")
+    script = (
+        "import sys; from pathlib import Path; from sad_envs.search import open_engine; "
+        "print(len(open_engine(Path(sys.argv[1]), 'lucene').search('river')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "index")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("5\n", "")
