@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sad_envs.base import EnvError
+
+_CHUNK = 1 << 20
+"""Characters read at a time."""
+
+_GAP = re.compile(r"[\s,]*")
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,8 @@ def read_questions(path: Path) -> tuple[Question, ...]:
     `EnvError` for a file that is neither.
     """
     try:
-        records = json.loads(path.read_text("utf-8"))
-        return tuple(_question(record, index) for index, record in enumerate(records))
+        with path.open(encoding="utf-8") as file:
+            return tuple(_question(record, index) for index, record in enumerate(_records(file)))
     except OSError as error:
         raise EnvError(f"cannot read {path}: {error.strerror}; name an existing file") from error
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -52,6 +58,34 @@ def read_questions(path: Path) -> tuple[Question, ...]:
             f"{path} is no HotPotQA file ({type(error).__name__}: {error}); expected a list of "
             "records with question, answer and type"
         ) from error
+
+
+def _records(file: TextIO) -> Iterator[Any]:
+    """The items of a JSON list, one at a time: the train file is larger than its questions.
+
+    Equal to `iter(json.load(file))`.
+    """
+    decoder, size = json.JSONDecoder(), _CHUNK
+    text = file.read(size).lstrip()
+    if not text.startswith("["):
+        raise ValueError("it is no JSON list")
+    at = 1
+    while True:
+        gap = _GAP.match(text, at)
+        at = gap.end() if gap else at
+        if text.startswith("]", at):
+            return
+        try:
+            record, at = decoder.raw_decode(text, at)
+        except ValueError:
+            more = file.read(size)
+            if not more:
+                raise
+            # An item longer than a chunk is tried again with ever larger ones.
+            text, at, size = text[at:] + more, 0, 2 * size
+            continue
+        size = _CHUNK
+        yield record
 
 
 def _question(record: dict[str, Any], index: int) -> Question:

@@ -45,7 +45,21 @@ def test_official_record_is_read_with_its_facts(tmp_path: Path) -> None:
     assert [(fact.title, fact.sentence) for fact in question.facts] == [("A", "Two.")]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '[{"question": "x"}]', '{"a": 1}'])
+@pytest.mark.parametrize("chunk", [1, 7, 100, 10_000])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_file_is_read_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, indent: int | None
+) -> None:
+    monkeypatch.setattr("sad_envs.hotpotqa.tasks._CHUNK", chunk)
+    records = [{"question": f"é{n}]", "answer": ", ", "type": "bridge"} for n in range(50)]
+    path = tmp_path / "questions.json"
+    path.write_text(json.dumps(records, indent=indent and 90, ensure_ascii=False) + "\n")
+    assert [one.question for one in read_questions(path)] == [r["question"] for r in records]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", '[{"question": "x"', "{", "[1]", '[{"question": "x"}]', '{"a": 1}']
+)
 def test_file_that_is_none_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "questions.json"
     path.write_text(text)
