@@ -56,7 +56,10 @@ def test_a_relative_file_works_in_the_environments_process(
         "    def _act(self, action):\n        return Consequence('')\n"
     )
     monkeypatch.chdir(tmp_path)
-    worker = EnvWorker(find_env("own.py:Own", {}), deadline=60)
+    spec = find_env("own.py:Own", {})
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    worker = EnvWorker(spec, deadline=60)
     try:
         assert worker.reset("only", 0)[0] == "hello"
     finally:
