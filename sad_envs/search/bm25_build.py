@@ -251,7 +251,7 @@ class Bm25Writer:
         documents = DocumentFile(self._folder)
         by_title = self._scoring.tie == "title"
         keys = [
-            (documents.part(n, 1) if by_title else "", documents.part(n, 0))
+            (documents.part(n, 1) + "\0" if by_title else "") + documents.part(n, 0)
             for n in range(self.documents)
         ]
         ties = np.empty(self.documents, "<i4")

@@ -19,6 +19,7 @@ from sad_envs.base import EnvError
 from sad_envs.search import (
     CONTENTS,
     TITLE_AND_TEXT,
+    Document,
     Hit,
     Passage,
     Scoring,
@@ -260,48 +261,63 @@ def test_a_forked_process_is_refused(small: tuple[SearchEngine, SearchEngine]) -
         assert "start worker processes with the method 'spawn'" in answer.read()
 
 
-def foreign_index(folder: Path, with_title: bool) -> Path:
-    """An index as Anserini's own indexer writes it."""
+def prebuilt_index(folder: Path, kind: str) -> Path:
+    """An index as Anserini's own indexer makes pyserini's prebuilt ones of BEIR's corpora."""
     from sad_envs.search.jvm import java_class
 
-    collection = folder / "collection"
-    collection.mkdir()
-    with (collection / "documents.jsonl").open("w") as out:
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    with (corpus / "corpus.jsonl").open("w") as out:
         for passage in make_passages(100):
-            record = {"id": passage.id, "contents": passage.text or "empty"}
-            if with_title:
-                record["title"] = passage.title
+            record = {"_id": passage.id, "title": passage.title, "text": passage.text}
             out.write(json.dumps(record) + "\n")
-    arguments = ["-collection", "JsonCollection", "-generator", "DefaultLuceneDocumentGenerator"]
-    arguments += ["-input", str(collection), "-index", str(folder / "index"), "-threads", "1"]
-    arguments += ["-storePositions", "-storeRaw", "-quiet"]
-    if with_title:
+    arguments = f"-collection {kind} -generator DefaultLuceneDocumentGenerator -threads 1 \
+-storePositions -storeDocvectors -storeRaw -optimize -quiet".split()
+    arguments += ["-input", str(corpus), "-index", str(folder / "index")]
+    if "Multifield" in kind:
         arguments += ["-fields", "title"]
     java_class("io.anserini.index.IndexCollection").main(arguments)
     return folder / "index"
 
 
-@pytest.mark.parametrize("with_title", [False, True])
-def test_an_index_of_anserini_can_be_opened(tmp_path: Path, with_title: bool) -> None:
-    engine = open_engine(foreign_index(tmp_path, with_title), "lucene")
-    found = engine.search("river castle")
-    assert len(found) == 5
-    document = engine.document(found[0].id)
-    assert document is not None
-    assert document.text
-    assert engine.describe().scoring.fields[0][0] == ("title" if with_title else "contents")
-    if with_title:
-        assert document in engine.with_title(document.title)
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("BeirMultifieldCollection", (("title", 2.0), ("contents", 1.0))),
+        ("BeirFlatCollection", (("contents", 1.0),)),
+    ],
+)
+def test_a_prebuilt_index_can_be_opened(
+    tmp_path: Path, kind: str, fields: tuple[tuple[str, float], ...]
+) -> None:
+    engine = open_engine(prebuilt_index(tmp_path, kind), "lucene")
+    passage = make_passages(100)[7]
+    assert len(engine.search(passage.title)) == 5
+    assert engine.document("d7") == Document(passage.id, passage.title, passage.text)
+    assert engine.document("d7") in engine.with_title(passage.title.upper())
+    assert engine.describe().scoring.fields == fields
+    assert engine.describe().documents == 100 - sum(not p.text for p in make_passages(100))
 
 
-def test_a_prebuilt_index_ranks_as_the_embedded_engine(tmp_path: Path) -> None:
-    engine = open_engine(foreign_index(tmp_path, with_title=False), "lucene")
-    texts = [Passage(p.id, "", p.text or "empty") for p in make_passages(100)]
-    build_index(texts, tmp_path / "bm25", scoring=CONTENTS)
+def test_a_prebuilt_index_is_ranked_as_by_the_embedded_engine(tmp_path: Path) -> None:
+    prebuilt = open_engine(prebuilt_index(tmp_path, "BeirFlatCollection"), "lucene")
+    build_index(
+        [passage for passage in make_passages(100) if passage.text],
+        tmp_path / "bm25",
+        scoring=CONTENTS,
+    )
     ours = open_engine(tmp_path / "bm25")
     for query in ("river", "castle king", "north of the station"):
-        pairs = [(hit.id, hit.score) for hit in engine.search(query)]
-        assert [(hit.id, hit.score) for hit in ours.search(query)] == pairs
+        assert ours.search(query, 50) == prebuilt.search(query, 50)
+
+
+def test_the_digest_of_a_prebuilt_index_is_that_of_one_build(tmp_path: Path) -> None:
+    digests = set()
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        folder = prebuilt_index(tmp_path / name, "BeirFlatCollection")
+        digests |= {open_engine(folder, "lucene").describe().digest for _ in range(2)}
+    assert len(digests) == 2
 
 
 def test_a_fresh_process_opens_a_stored_index(tmp_path: Path) -> None:
