@@ -103,12 +103,12 @@ def describe_env(env: Any) -> EnvDescription:
             f"environment {type(env).__name__} has task_ids {list(tasks[:2])!r}; expected at "
             "least one, all str"
         )
-    type_of = getattr(env, "task_type", lambda task: "")
+    type_of = getattr(env, "task_type", None)
     expert = getattr(type(env), "make_expert", None)
     return EnvDescription(
         env_version=version,
         task_ids=tasks,
-        task_types=tuple(type_of(task) or "" for task in tasks),
+        task_types=tuple(type_of(task) or "" if callable(type_of) else "" for task in tasks),
         has_expert=expert is not None and expert is not TextTaskEnv.make_expert,
         behaviour=dict(getattr(env, "behaviour", {})),
     )
