@@ -42,6 +42,7 @@ _RELATED = {
     "died": ("death",),
     "honour": ("award", "receive"),
     "attend": ("studied", "university"),
+    "attended": ("studied", "university"),
     "study": ("studied", "attended", "university"),
     "taught": ("learned", "teacher"),
     "teacher": ("taught", "learned"),
