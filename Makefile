@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+# Only its jar is wanted: Lucene as Anserini packs it. Its dependencies would be gigabytes.
+PYSERINI := 'pyserini>=1.6,<2'
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
 # A folder beside the checkout serves as download mirror when it is there.
@@ -27,11 +29,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) -e '.[models]'
+	$(PIP) -e '.[models,lucene]'
+	$(PIP) --no-deps $(PYSERINI)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) -e '.[models,textworld,dev]'
+	$(PIP) -e '.[models,lucene,textworld,dev]'
 	@touch $@
 
 setup-demo: $(VENV)/.demo
@@ -61,6 +64,7 @@ test-pythons:
 
 bench: setup-test
 	$(BIN)/python benchmarks/alfworld_engine.py
+	$(BIN)/python benchmarks/search.py
 
 clean:
 	rm -rf $(VENV) .venvs .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
