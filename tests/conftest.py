@@ -19,7 +19,8 @@ NEEDS = {"models": "torch", "textworld": "alfworld", "lucene": "jnius"}
 def _data_available() -> bool:
     from sad_envs.data import is_present
 
-    return bool(os.environ.get("SAD_DATA_MIRROR")) or is_present("alfworld")
+    wanted = ("alfworld", "hotpotqa")
+    return bool(os.environ.get("SAD_DATA_MIRROR")) or all(map(is_present, wanted))
 
 
 def _weights_available() -> bool:
@@ -42,7 +43,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             lacking[marker] = f"the package {module} is not installed"
     used = {marker.name for item in items for marker in item.iter_markers()}
     if "realdata" in used and not _data_available():
-        lacking["realdata"] = "set SAD_DATA_MIRROR or run 'harness data fetch alfworld'"
+        lacking["realdata"] = "set SAD_DATA_MIRROR or run 'harness data fetch alfworld hotpotqa'"
     if "smollm2" in used and "models" not in lacking and not _weights_available():
         lacking["smollm2"] = "run 'harness model fetch smollm2'"
     left_out = [item for item in items if any(item.get_closest_marker(m) for m in lacking)]

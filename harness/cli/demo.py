@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import shutil
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import typer
 
+
+@dataclass(frozen=True)
+class DemoRun:
+    """One line of the demo's table."""
+
+    env: str
+    agent: str
+    tasks: int
+    max_steps: int
+    model: str | None = None
+    env_args: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        extra = [*([self.model] if self.model else []), *map(str, self.env_args.values())]
+        return self.agent + (f" ({', '.join(extra)})" if extra else "")
+
+
 RUNS = (
-    ("expert", None, 60, 50),
-    ("random", None, 60, 50),
-    ("react", "smollm2", 3, 6),
+    DemoRun("alfworld", "expert", 60, 50),
+    DemoRun("alfworld", "random", 60, 50),
+    DemoRun("alfworld", "react", 3, 6, "smollm2"),
+    DemoRun("hotpotqa", "expert", 60, 7),
+    DemoRun("hotpotqa", "expert", 10, 7, env_args={"engine": "lucene"}),
+    DemoRun("hotpotqa", "react", 3, 4, "smollm2"),
 )
-"""Agent, model, tasks, steps."""
 
 
 def main(out: Path = Path(".demo")) -> None:
-    """Run the expert, random and ReAct agents on generated ALFWorld tasks."""
+    """Run expert, random and ReAct agents on generated tasks of every environment."""
     from harness.cli.execute import execute
     from harness.cli.tables import print_table
     from harness.config import RunConfig
@@ -26,23 +48,24 @@ def main(out: Path = Path(".demo")) -> None:
 
     shutil.rmtree(out, ignore_errors=True)
     rows = []
-    for agent, model, tasks, steps in RUNS:
+    for number, run in enumerate(RUNS):
         started = time.monotonic()
-        name = agent if model is None else f"{agent} ({model})"
-        print(f"\n== {name}: {tasks} tasks, at most {steps} steps", flush=True)
-        folder = out / agent
+        print(f"\n== {run.env}, {run.name}: {run.tasks} tasks, at most {run.max_steps} steps")
+        folder = out / f"{number + 1}-{run.env}-{run.agent}"
         execute(
             RunConfig(
-                agent=agent, env="alfworld", split="generated:0", model=model, limit=tasks,
-                max_steps=steps, concurrency=2 if model is None else tasks, out=folder,
-                max_tokens=60, shots=1 if model else None,
+                agent=run.agent, env=run.env, env_args=run.env_args, split="generated:0",
+                model=run.model, limit=run.tasks, max_steps=run.max_steps, out=folder,
+                concurrency=2 if run.model is None else run.tasks, max_tokens=60,
+                shots=1 if run.model else None,
             )
         )  # fmt: skip
-        total = summarise(read_episodes(folder), [], [""] * tasks)[-1]
+        total = summarise(read_episodes(folder), [], [""] * run.tasks)[-1]
         low, high = total.interval or (0.0, 0.0)
         rows.append(
             (
-                name,
+                run.env,
+                run.name,
                 f"{total.scored}/{total.planned}",
                 f"{100 * (total.success_rate or 0):.1f}%",
                 f"{100 * low:.0f}–{100 * high:.0f}",
@@ -51,10 +74,12 @@ def main(out: Path = Path(".demo")) -> None:
                 f"{time.monotonic() - started:.0f} s",
             )
         )
-    print("\n== ALFWorld, generated tasks")
+    print("\n== Generated tasks")
     print_table(
-        ("agent", "scored/planned", "success", "95% interval", "steps", "invalid", "time"), rows
-    )
+        ("environment", "agent", "scored/planned", "success", "95% interval", "steps", "invalid",
+         "time"),
+        rows,
+    )  # fmt: skip
     print(f"\ntrajectories: {out}/*/episodes.jsonl")
 
 

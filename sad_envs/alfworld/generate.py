@@ -21,11 +21,11 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
-from sad_envs.alfworld.dice import Dice
 from sad_envs.alfworld.game import Game, parse_game
 from sad_envs.alfworld.homes import APPLIANCES, Goal, Home, furnish, tables
 from sad_envs.alfworld.walkthrough import shortest_walkthrough
 from sad_envs.base import EnvError
+from sad_envs.dice import Dice
 
 FOLDERS = {
     "put": "pick_and_place_simple",

@@ -22,7 +22,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from sad_envs.alfworld.dice import Dice
+from sad_envs.dice import Dice
 
 APPLIANCES = {"clean": "SinkBasin", "heat": "Microwave", "cool": "Fridge"}
 """What an object is treated with, by type of task."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sad_envs.alfworld.dice import Dice
+from sad_envs.dice import Dice
 from sad_envs.hotpotqa.wordings import a, land_of, lines_of
 from sad_envs.hotpotqa.world import Thing, World
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sad_envs.alfworld.dice import Dice
+from sad_envs.dice import Dice
 
 _GIVEN = (
     *("Ald", "Bert", "Cass", "Dor", "Eld", "Falk", "Gresk", "Hest", "Irv", "Jorv", "Kesl", "Lind"),

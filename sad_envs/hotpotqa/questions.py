@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from sad_envs.alfworld.dice import Dice
+from sad_envs.dice import Dice
 from sad_envs.hotpotqa.articles import Article
 from sad_envs.hotpotqa.pages import SHOWN
 from sad_envs.hotpotqa.world import Thing, World

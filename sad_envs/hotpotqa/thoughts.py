@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sad_envs.alfworld.dice import Dice
+from sad_envs.dice import Dice
 from sad_envs.hotpotqa.tasks import Fact
 
 _QUOTED = 160

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sad_envs.alfworld.dice import Dice
+from sad_envs.dice import Dice
 from sad_envs.hotpotqa.names import Names
 
 WORLD_VERSION = "1"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sad_envs.alfworld.dice import Dice
 from sad_envs.alfworld.homes import APPLIANCES, Goal, Home, furnish, tables
 from sad_envs.alfworld.walkthrough import shortest_walkthrough
+from sad_envs.dice import Dice
 
 GOALS = [goal for task in tables().tasks.values() for goal in task.goals]
 
