@@ -31,10 +31,10 @@ class DemoRun:
 RUNS = (
     DemoRun("alfworld", "expert", 60, 50),
     DemoRun("alfworld", "random", 60, 50),
-    DemoRun("alfworld", "react", 3, 6, "smollm2"),
+    DemoRun("alfworld", "react", 3, 4, "smollm2"),
     DemoRun("hotpotqa", "expert", 60, 7),
     DemoRun("hotpotqa", "expert", 10, 7, env_args={"engine": "lucene"}),
-    DemoRun("hotpotqa", "react", 3, 4, "smollm2"),
+    DemoRun("hotpotqa", "react", 3, 3, "smollm2"),
 )
 
 
