@@ -37,6 +37,7 @@ class RunConfig(BaseModel):
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0)
     max_tokens: int = Field(default=160, ge=1)
+    step_timeout: float = Field(default=600.0, gt=0)
     device: str = "auto"
     dtype: str = "auto"
     out: Path | None = Field(default=None, strict=False)

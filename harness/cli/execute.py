@@ -43,7 +43,7 @@ def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) 
         raise HarnessError("--resume needs --out, the run to go on with")
     maker = find_agent(config.agent)
     spec = find_env(config.env, kwargs)
-    worker = EnvWorker(spec, deadline=600.0)
+    worker = EnvWorker(spec, deadline=config.step_timeout)
     try:
         try:
             described = worker.describe()
@@ -76,6 +76,7 @@ def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) 
             model=config.model,
             concurrency=config.concurrency,
             worker=worker,
+            step_deadline=config.step_timeout,
         )
         unscored = _play(config, plan, jobs, described, prompts, model, as_json)
     finally:

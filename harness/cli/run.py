@@ -41,6 +41,9 @@ def run(
     top_p: Annotated[float | None, typer.Option(help="Nucleus sampling.")] = None,
     top_k: Annotated[Number, typer.Option(help="0 for all tokens.")] = None,
     max_tokens: Annotated[Number, typer.Option(help="Tokens per completion.")] = None,
+    step_timeout: Annotated[
+        float | None, typer.Option(help="Seconds an environment may take to answer.")
+    ] = None,
     device: Annotated[Text, typer.Option(help="auto, cpu, cuda, ...")] = None,
     dtype: Annotated[Text, typer.Option(help="auto, float32, bfloat16, float16.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory.")] = None,
@@ -64,7 +67,8 @@ def run(
         "concurrency": concurrency, "max_steps": max_steps, "prompt_style": prompt_style,
         "shots": shots, "format": format, "history": history, "last_k": last_k,
         "max_length": max_length, "temperature": temperature, "top_p": top_p, "top_k": top_k,
-        "max_tokens": max_tokens, "device": device, "dtype": dtype, "out": out,
+        "max_tokens": max_tokens, "step_timeout": step_timeout, "device": device, "dtype": dtype,
+        "out": out,
         "resume": resume or None,
     }  # fmt: skip
     settings.update({key: value for key, value in given.items() if value is not None})

@@ -39,6 +39,10 @@ class Broken(TextTaskEnv):
             raise SystemExit(4)
         if how == "hang":
             time.sleep(1000)
+        if how == "java":
+            from sad_envs.search.jvm import java_class
+
+            java_class("java.lang.Thread").sleep(1_000_000)
         if how == "print":
             print("printed by the environment")
         values: dict[str, Any] = {

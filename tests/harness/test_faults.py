@@ -57,6 +57,17 @@ def test_a_broken_environment_spoils_its_own_episode_only(
     run(how, tmp_path, "--resume", check=1)
 
 
+@pytest.mark.parametrize("how", ["hang", pytest.param("java", marks=pytest.mark.lucene)])
+def test_an_environment_that_hangs_is_cut_by_its_deadline(how: str, tmp_path: Path) -> None:
+    started = time.monotonic()
+    result = run(how, tmp_path, "--step-timeout", "8", check=1)
+    assert "2/3" in result.stdout
+    (attempt,) = read_episodes(tmp_path, "errors.jsonl")
+    assert (attempt.task_id, attempt.outcome) == ("bad", "env_error")
+    assert "within 8 s" in (attempt.error or "")
+    assert time.monotonic() - started < 100
+
+
 def test_an_exception_of_the_environment_is_in_the_log_in_full(tmp_path: Path) -> None:
     run("raise", tmp_path, check=1)
     assert 'raise KeyError("oops")' in (tmp_path / "run.log").read_text()
