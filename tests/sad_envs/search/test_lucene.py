@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -211,6 +212,15 @@ def test_damage_that_keeps_the_size_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_deleted_index_goes_on_answering_while_open(tmp_path: Path) -> None:
+    build_index(make_passages(50), tmp_path / "index", "lucene")
+    engine = open_engine(tmp_path / "index", "lucene")
+    before = engine.search("river")
+    shutil.rmtree(tmp_path / "index")
+    assert engine.search("river king castle")
+    assert engine.search("river") == before
+
+
 def test_a_closed_engine_says_so(tmp_path: Path) -> None:
     build_index(make_passages(3), tmp_path / "index", "lucene")
     engine = open_engine(tmp_path / "index", "lucene")
@@ -321,14 +331,16 @@ def test_the_digest_of_a_prebuilt_index_is_that_of_one_build(tmp_path: Path) -> 
 
 
 def test_a_fresh_process_opens_a_stored_index(tmp_path: Path) -> None:
-    build_index(make_passages(50), tmp_path / "index", "lucene")
+    folder = tmp_path / "köln 河"
+    build_index(make_passages(50), folder, "lucene")
     script = (
         "import sys; from pathlib import Path; from sad_envs.search import open_engine; "
         "print(len(open_engine(Path(sys.argv[1]), 'lucene').search('river')))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "index")],
+        [sys.executable, "-c", script, str(folder)],
         capture_output=True,
+        env={**os.environ, "LC_ALL": "C"},
         text=True,
         check=False,
     )
