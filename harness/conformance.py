@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.worker import (
     INFO_TYPES,
+    EnvDescription,
     EnvFailure,
     EnvSpec,
     EnvWorker,
@@ -168,16 +169,10 @@ def _step_after_the_end(spec: EnvSpec) -> str:
 
 
 def _determinism_across_processes(spec: EnvSpec) -> str:
-    here = _transcript_here(spec)
+    here = _transcript(_Here(spec))
     workers = [EnvWorker(spec, deadline=120) for _ in range(3)]
-    try:
-        with ThreadPoolExecutor(len(workers)) as pool:
-            there = list(
-                pool.map(lambda worker: _transcript(worker.reset, worker.step, spec), workers)
-            )
-    finally:
-        for worker in workers:
-            worker.close()
+    with ThreadPoolExecutor(len(workers)) as pool:
+        there = list(pool.map(_transcript, workers))
     for transcript in there:
         for number, (mine, theirs) in enumerate(zip(here, transcript, strict=True)):
             if mine != theirs:
@@ -187,16 +182,13 @@ def _determinism_across_processes(spec: EnvSpec) -> str:
 
 
 def _many_in_one_process(spec: EnvSpec) -> str:
-    alone = _transcript_here(spec)
-    envs = [make_env(spec) for _ in range(8)]
+    alone = _transcript(_Here(spec))
+    envs = [_Here(spec) for _ in range(8)]
     # Interleaved, so that state shared between them would show.
-    transcripts = [_Interleaved(env, spec) for env in envs]
-    for _ in range(len(alone)):
-        for transcript in transcripts:
-            transcript.advance()
-    for transcript in transcripts:
-        if transcript.answers != alone:
-            raise Broken("environments in one process influence each other")
+    steps = [_answers(env) for env in envs]
+    for number, expected in enumerate(alone):
+        if any(next(step) != expected for step in steps):
+            raise Broken(f"environments in one process influence each other (answer {number})")
     for env in envs:
         env.close()
     return f"{len(envs)} interleaved, as one alone"
@@ -287,59 +279,63 @@ def _pick(number: str, info: dict[str, Any]) -> str:
     return str(admissible[int(number) % len(admissible)])
 
 
-class _Interleaved:
-    """The fixed transcript of `_transcript`, one answer at a time."""
+class _Here:
+    """An environment of this process behind the same calls as an `EnvWorker`."""
 
-    def __init__(self, env: Any, spec: EnvSpec) -> None:
-        self.answers: list[Any] = []
-        self._steps = _answers(
-            lambda task, seed: env.reset(seed=seed, options={"task_id": task}),
-            env.step,
-            describe_env(env).task_ids,
-        )
+    def __init__(self, spec: EnvSpec) -> None:
+        self.env = make_env(spec)
+        self._policy: Any = None
 
-    def advance(self) -> None:
-        self.answers.append(next(self._steps))
+    def describe(self) -> EnvDescription:
+        return describe_env(self.env)
+
+    def reset(self, task_id: str, seed: int) -> Any:
+        self._policy = None
+        return self.env.reset(seed=seed, options={"task_id": task_id})
+
+    def step(self, action: str) -> Any:
+        return self.env.step(action)
+
+    def expert(self, observation: str, info: dict[str, Any]) -> tuple[str, str]:
+        if self._policy is None:
+            self._policy = self.env.make_expert(self.env.np_random_seed)
+        thought, action = self._policy(observation, info)
+        return thought, action
+
+    def close(self) -> None:
+        self.env.close()
 
 
-def _answers(
-    reset: Callable[[str, int], Any], step: Callable[[str], Any], tasks: tuple[str, ...]
-) -> Iterator[Any]:
-    for task_id in _some(tasks, 3):
+def _answers(env: _Here | EnvWorker) -> Iterator[Any]:
+    """A fixed transcript of three tasks: the expert's actions, where there is one, mixed with draws
+    from the admissible ones, and all that the environment says to them.
+    """
+    described = env.describe()
+    for task_id in _some(described.task_ids, 3):
         draw = random.Random(7)
-        observation, info = reset(task_id, 7)
+        observation, info = env.reset(task_id, 7)
         yield [observation, info["admissible_actions"]]
         done = False
-        for number in _script(draw, 15):
+        for number in _script(draw, 16):
             if done:
                 yield None
                 continue
-            answer = step(_pick(number, info))
-            info = answer[4]
-            done = answer[2] or answer[3]
-            yield [*answer[:4], info["admissible_actions"], info["success"], info["score"]]
+            thought = ""
+            action = _pick(number, info)
+            if described.has_expert:
+                thought, advised = env.expert(observation, info)
+                action = advised if draw.random() < 0.7 else action
+            observation, reward, terminated, truncated, info = env.step(action)
+            done = terminated or truncated
+            yield [thought, action, observation, reward, terminated, truncated,
+                   info["admissible_actions"], info["success"], info["score"]]  # fmt: skip
 
 
-def _transcript(
-    reset: Callable[[str, int], Any], step: Callable[[str], Any], spec: EnvSpec
-) -> list[Any]:
-    env = make_env(spec)
-    tasks = describe_env(env).task_ids
-    env.close()
-    return list(_answers(reset, step, tasks))
-
-
-def _transcript_here(spec: EnvSpec) -> list[Any]:
-    env = make_env(spec)
-    answers = list(
-        _answers(
-            lambda task, seed: env.reset(seed=seed, options={"task_id": task}),
-            env.step,
-            describe_env(env).task_ids,
-        )
-    )
-    env.close()
-    return answers
+def _transcript(env: _Here | EnvWorker) -> list[Any]:
+    try:
+        return list(_answers(env))
+    finally:
+        env.close()
 
 
 def _resident_megabytes() -> float:
