@@ -21,6 +21,7 @@ from sad_envs.search.layout import (
     FORMAT,
     EngineName,
     IndexInfo,
+    SearchIndexError,
     fsync_folder,
     read_manifest,
     write_manifest,
@@ -68,6 +69,9 @@ def build_index(
                 f"an unfinished index of other passages was beside {folder}; "
                 "it has been removed, so start again"
             ) from None
+        except SearchIndexError:
+            shutil.rmtree(partial)  # nothing that could be continued
+            raise
         except OSError as error:
             raise EnvError(os_error_line(error, partial)) from error
         return info

@@ -285,12 +285,24 @@ class LuceneWriter:
             self._writer.forceMerge(1)
             self._writer.commit()
             self._writer.close()
+            self._check_ids()
         (self._folder / "write.lock").unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of the files; what came after the last checkpoint is lost."""
         with self._guard():
             self._writer.rollback()
+
+    def _check_ids(self) -> None:
+        reader = java_class(_LUCENE + "index.DirectoryReader").open(_directory(self._folder))
+        base = java_cast(_LUCENE + "index.IndexReader", reader)
+        different = java_class(_LUCENE + "index.MultiTerms").getTerms(base, "id").size()
+        reader.close()
+        if different != self.documents:
+            raise SearchIndexError(
+                f"{self.documents:,} documents have {different:,} different ids; ids must be "
+                "unique, or leave them out to have them made"
+            )
 
     def _committed(self) -> dict[str, Any]:
         data = self._writer.getLiveCommitData()

@@ -131,6 +131,7 @@ def test_no_passages_are_refused(tmp_path: Path) -> None:
 def test_an_id_that_occurs_twice_is_named(tmp_path: Path) -> None:
     with pytest.raises(EnvError, match="'same'"):
         build_index([Passage("same", "A", "b"), Passage("same", "C", "d")], tmp_path / "index")
+    build_index([Passage("one", "A", "b"), Passage("other", "C", "d")], tmp_path / "index")
 
 
 def test_texts_that_are_no_unicode_are_cleaned(tmp_path: Path) -> None:

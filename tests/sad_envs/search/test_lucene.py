@@ -195,6 +195,15 @@ def test_an_interrupted_build_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     assert lucene.search("river king") == ours.search("river king")
 
 
+def test_ids_that_occur_twice_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(EnvError, match="3 documents have 2 different ids"):
+        build_index(
+            [Passage(doc_id, "A", "b") for doc_id in ("same", "same", "other")],
+            tmp_path / "index",
+            "lucene",
+        )
+
+
 def test_a_truncated_index_is_one_line(tmp_path: Path) -> None:
     build_index(make_passages(50), tmp_path / "index", "lucene")
     path = max((tmp_path / "index" / "lucene").iterdir(), key=lambda path: path.stat().st_size)
