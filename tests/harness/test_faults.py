@@ -96,6 +96,11 @@ def test_no_admissible_action_is_that_episodes_error(tmp_path: Path) -> None:
     assert attempt.outcome == "agent_error"
 
 
+def heed_interrupts() -> None:
+    """Undo the ignored SIGINT that a background shell hands down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def children(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
@@ -109,7 +114,7 @@ def test_no_process_is_left_behind_by_a_hanging_environment(
             *HARNESS, "run", "--agent", "random", "--env", BROKEN, "--env-arg", "how=hang",
             "--concurrency", "3", "--out", str(tmp_path),
         ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=heed_interrupts,
     )  # fmt: skip
     rows = tmp_path / "episodes.jsonl"
     deadline = time.monotonic() + 60

@@ -28,6 +28,11 @@ def harness(*arguments: str, check: int | None = 0) -> subprocess.CompletedProce
     return result
 
 
+def heed_interrupts() -> None:
+    """Undo the ignored SIGINT that a background shell hands down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def comparable(folder: Path) -> dict[tuple[str, str, int], str]:
     """Rows by key, without what a clock decides."""
     return {
@@ -111,7 +116,7 @@ def test_interrupt_while_a_model_generates(tmp_path: Path) -> None:
             *HARNESS, "run", "--agent", "react", "--model", "smollm2", "--env", "alfworld",
             "--limit", "4", "--concurrency", "2", "--out", str(tmp_path),
         ],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=heed_interrupts,
     )  # fmt: skip
     log = tmp_path / "run.log"
     deadline = time.monotonic() + 120
@@ -225,7 +230,7 @@ def test_exhausted_script_is_a_provider_error_and_owed(tmp_path: Path) -> None:
 def test_interrupt_keeps_what_is_finished(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*HARNESS, "run", "--agent", "random", "--env", "alfworld", "--out", str(tmp_path)],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=heed_interrupts,
     )  # fmt: skip
     rows = tmp_path / "episodes.jsonl"
     deadline = time.monotonic() + 60
