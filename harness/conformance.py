@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.worker import (
-    INFO_TYPES,
     EnvDescription,
     EnvFailure,
     EnvSpec,
     EnvWorker,
     describe_env,
+    info_fault,
     make_env,
 )
 
@@ -250,15 +250,11 @@ CHECKS: tuple[Callable[[EnvSpec], str], ...] = (
 def _check_info(observation: Any, info: dict[str, Any], task_id: str) -> None:
     if not isinstance(observation, str):
         raise Broken(f"the observation is {type(observation).__name__}; expected str")
-    for key, kind in INFO_TYPES.items():
-        if key not in info:
-            raise Broken(f"info lacks {key!r}")
-        if not isinstance(info[key], kind):
-            raise Broken(f"info[{key!r}] is {type(info[key]).__name__}")
+    fault = info_fault(info)
+    if fault is not None:
+        raise Broken(fault)
     if info["task_id"] != task_id:
         raise Broken(f"info['task_id'] is {info['task_id']!r}; expected {task_id!r}")
-    if not 0 <= info["score"] <= 1:
-        raise Broken(f"info['score'] is {info['score']}; expected 0 to 1")
 
 
 def _some(items: tuple[str, ...], n: int) -> list[str]:

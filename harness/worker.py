@@ -340,13 +340,22 @@ def _checked_text(observation: Any) -> str:
 
 
 def _checked_info(info: Any) -> dict[str, Any]:
+    fault = info_fault(info)
+    if fault is not None:
+        raise EnvFailure(fault)
+    checked: dict[str, Any] = info
+    return checked
+
+
+def info_fault(info: Any) -> str | None:
+    """What keeps `info` from being as the contract says, or None."""
     if not isinstance(info, dict):
-        raise EnvFailure(f"info is {type(info).__name__}; expected dict")
+        return f"info is {type(info).__name__}; expected dict"
     for key, kind in INFO_TYPES.items():
         if key not in info:
-            raise EnvFailure(f"info lacks {key!r}")
+            return f"info lacks {key!r}"
         if not isinstance(info[key], kind):
-            raise EnvFailure(f"info[{key!r}] is {type(info[key]).__name__}")
+            return f"info[{key!r}] is {type(info[key]).__name__}"
     if not 0 <= info["score"] <= 1:
-        raise EnvFailure(f"info['score'] is {info['score']}; expected 0 to 1")
-    return info
+        return f"info['score'] is {info['score']}; expected 0 to 1"
+    return None
