@@ -14,6 +14,7 @@ import logging
 import math
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -21,7 +22,6 @@ import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from harness.errors import HarnessError
@@ -180,20 +180,26 @@ def _serve(spec: EnvSpec, pipe: Connection, path: list[str]) -> None:
         try:
             host = host or _Host(spec)
             answer = ("ok", getattr(host, name)(*arguments), "")
-            payload = ForkingPickler.dumps(answer)
         except (HarnessError, EnvError) as error:
             # A bad argument spoils every episode; a bad task only its own.
             refused = host is None or name in ("prompt", "describe", "prompt_digest")
             answer = ("refused" if refused else "raised", str(error), "")
-            payload = ForkingPickler.dumps(answer)
         except Exception as error:  # noqa: BLE001  the boundary: whatever it was is reported
             kind = "refused" if host is None else "raised"
             line = f"{type(error).__name__}: {error}"
-            payload = ForkingPickler.dumps((kind, line, traceback.format_exc()))
+            answer = (kind, line, traceback.format_exc())
         try:
-            pipe.send_bytes(payload)
+            pipe.send_bytes(_packed(answer))
         except OSError:
             return
+
+
+def _packed(answer: tuple[str, Any, str]) -> bytes:
+    try:
+        return pickle.dumps(answer)
+    except Exception as error:  # noqa: BLE001  the boundary: an object may raise what it likes
+        line = f"the answer cannot pass between processes (pickle): {error}"
+        return pickle.dumps(("raised", line, traceback.format_exc()))
 
 
 def _end_with_parent() -> None:
