@@ -27,15 +27,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from harness.chat import ChatPiece, chat_pieces
-from harness.errors import HarnessError
+from harness.errors import ContextOverflow, HarnessError
 from harness.styles import Style, get_style
 from harness.trajectory import Episode, Prompt, Turn
 
 RenderKind = Literal["prompt", "reason", "act", "observation", "template"]
-
-
-class ContextOverflow(HarnessError):
-    """Not even the latest turn fits in the model's context."""
 
 
 class Format(BaseModel):

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.agents.base import Agent, Context, Reply
-from harness.errors import HarnessError, ProviderError
-from harness.rendering import ContextOverflow
+from harness.errors import ContextOverflow, HarnessError, ProviderError
 from harness.styles import DEFAULT_STYLE, Parsed, get_style, resolve_action
 from harness.trajectory import (
     Episode,
