@@ -91,6 +91,20 @@ def load_causal_lm(source: str | Path, *, device: str, dtype: str) -> Loaded:
     return Loaded(model.eval(), tokenizer, digest)
 
 
+def load_tokenizer(source: str | Path) -> Any:
+    """The fast tokenizer of a folder or hub id, without its model.
+
+    Raises:
+        HarnessError: it cannot be read, or is not a fast one.
+    """
+    where, local = _resolve_source(source)
+    offline = not local and not _hub_answers()
+    with quiet():
+        return _load_tokenizer(
+            where, offline, {"local_files_only": local or offline, "trust_remote_code": False}
+        )
+
+
 def resolve_device(device: str) -> torch.device:
     """The torch device of a name; raises `HarnessError` when it is unknown or absent."""
     if device == "auto":
