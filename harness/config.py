@@ -38,6 +38,10 @@ class RunConfig(BaseModel):
     top_k: int = Field(default=0, ge=0)
     max_tokens: int = Field(default=160, ge=1)
     step_timeout: float = Field(default=600.0, gt=0)
+    base_url: str | None = None
+    api: Literal["auto", "chat", "completions"] = "auto"
+    tokenizer: str | None = None
+    server_timeout: float = Field(default=120.0, ge=0)
     device: str = "auto"
     dtype: str = "auto"
     out: Path | None = Field(default=None, strict=False)

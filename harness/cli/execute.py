@@ -60,7 +60,9 @@ def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) 
 
             if sys.stderr.isatty():
                 say(f"loading {config.model}")
-            model = load_model(config.model, device=config.device, dtype=config.dtype)
+            model = load_model(
+                config.model, device=config.device, dtype=config.dtype, **_server_options(config)
+            )
         agent, model = _build_agent(config, maker, model)
         # What episodes without a model show a student is the prompt without examples.
         shots = getattr(agent, "shots", config.shots) if agent.wants_prompt else config.shots or 0
@@ -191,6 +193,21 @@ def _check_agent(config: RunConfig, maker: AgentMaker, has_expert: bool) -> None
         raise HarnessError(f"the environment {config.env!r} has no expert; choose another agent")
 
 
+def _server_options(config: RunConfig) -> dict[str, Any]:
+    """What an openai: model is told about its server; other models refuse what was given."""
+    given: dict[str, Any] = {"base_url": config.base_url, "tokenizer": config.tokenizer}
+    given["api"] = config.api if config.api != "auto" else None
+    options = {key: value for key, value in given.items() if value is not None}
+    if config.model is not None and config.model.startswith("openai:"):
+        if config.api == "completions" and config.tokenizer is None and config.format != "plain":
+            raise HarnessError(
+                "--api completions without --tokenizer sends plain text; say so with --format "
+                "plain, or give the model's --tokenizer"
+            )
+        options |= {"server_timeout": config.server_timeout, "on_wait": say}
+    return options
+
+
 def _build_agent(
     config: RunConfig, maker: AgentMaker, model: Model | None
 ) -> tuple[Agent, Model | None]:
@@ -222,7 +239,7 @@ def _build_agent(
     sampling = Sampling(config.temperature, config.top_p, config.top_k, config.max_tokens)
     shots = 0 if short and config.shots is None else config.shots
     shared: Model = model
-    if config.concurrency > 1:
+    if config.concurrency > 1 and not getattr(model, "concurrent", False):
         shared = BatchingModel(model, max_batch=config.concurrency)
     offered = {"model": shared, "format": fmt, "sampling": sampling, "shots": shots}
     return maker.make(offered), shared

@@ -20,7 +20,7 @@ def run(
         list[str] | None, typer.Option("--env-arg", metavar="K=V", help="For the environment.")
     ] = None,
     model: Annotated[
-        Text, typer.Option(help="smollm2, hf:PATH_OR_ID, scripted:FILE, or one of your own.")
+        Text, typer.Option(help="smollm2, hf:, vllm:, openai:, scripted:, or one of your own.")
     ] = None,
     split: Annotated[Text, typer.Option(help="The environment's split.")] = None,
     limit: Annotated[Number, typer.Option(help="Only the first N tasks of the split.")] = None,
@@ -43,6 +43,14 @@ def run(
     max_tokens: Annotated[Number, typer.Option(help="Tokens per completion.")] = None,
     step_timeout: Annotated[
         float | None, typer.Option(help="Seconds an environment may take to answer.")
+    ] = None,
+    base_url: Annotated[Text, typer.Option(help="Root of the server of an openai: model.")] = None,
+    api: Annotated[Text, typer.Option(help="auto, chat or completions, at the server.")] = None,
+    tokenizer: Annotated[
+        Text, typer.Option(help="smollm2, a folder or an id: render prompts for the server here.")
+    ] = None,
+    server_timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait for a server that is not up yet.")
     ] = None,
     device: Annotated[Text, typer.Option(help="auto, cpu, cuda, ...")] = None,
     dtype: Annotated[Text, typer.Option(help="auto, float32, bfloat16, float16.")] = None,
@@ -67,8 +75,9 @@ def run(
         "concurrency": concurrency, "max_steps": max_steps, "prompt_style": prompt_style,
         "shots": shots, "format": format, "history": history, "last_k": last_k,
         "max_length": max_length, "temperature": temperature, "top_p": top_p, "top_k": top_k,
-        "max_tokens": max_tokens, "step_timeout": step_timeout, "device": device, "dtype": dtype,
-        "out": out,
+        "max_tokens": max_tokens, "step_timeout": step_timeout, "base_url": base_url,
+        "api": api, "tokenizer": tokenizer, "server_timeout": server_timeout, "device": device,
+        "dtype": dtype, "out": out,
         "resume": resume or None,
     }  # fmt: skip
     settings.update({key: value for key, value in given.items() if value is not None})
