@@ -2,8 +2,8 @@
 
 `forward_packed` lays the rows of a batch end to end in one stream and gives the attention the ends
 of the sequences. On CUDA that is one variable-length kernel; elsewhere scaled-dot-product attention
-runs once per sequence, so the cost is that of the sequences and no mask of the pack's length squared
-exists. Positions come from the batch and restart with every sequence.
+runs once per sequence, so the cost is that of the sequences, and no mask of the pack's length
+squared exists. Positions come from the batch and restart with every sequence.
 
 Why an attention function of its own: with `attention_mask=None`, `transformers` tells packed
 sequences apart only in some architectures and only while no cache is built; where it does not,
@@ -20,6 +20,7 @@ scaled-dot-product attention, with its masks.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Protocol
 
 import torch
@@ -103,9 +104,9 @@ def prepare(model: nn.Module) -> None:
         raise HarnessError(f"{name} does not take other attention functions than its own")
     device = inner.get_input_embeddings().weight.device
     vocabulary = int(inner.get_input_embeddings().weight.shape[0])
-    lengths = (9, 5)
+    lengths = [9, 5]
     ids = (torch.arange(sum(lengths), device=device) * 7 + 3) % vocabulary
-    pieces = ids.split(lengths)
+    pieces = torch.split(ids, lengths)
     training = inner.training
     inner.eval()
     try:
@@ -229,10 +230,10 @@ def _blocks(
     window: int | None,
 ) -> Tensor:
     ends = starts.tolist()
-    lengths = [end - start for start, end in zip(ends, ends[1:], strict=False)]
+    lengths = [end - start for start, end in pairwise(ends)]
     grouped = query.shape[1] != key.shape[1]
     outs = []
-    for q, k, v in zip(*(t.split(lengths, dim=2) for t in (query, key, value)), strict=True):
+    for q, k, v in zip(*(torch.split(t, lengths, 2) for t in (query, key, value)), strict=True):
         length = q.shape[2]
         band = None
         if window is not None and length > window:

@@ -72,14 +72,14 @@ def matmul(left: Tensor, right: Tensor) -> Tensor:
 def product_dtype(hidden: Tensor, weight: Tensor) -> torch.dtype:
     """The dtype the inputs of the head's products are brought to.
 
-    It is that of the hidden states, so that under bfloat16 autocast the float32 weights are
-    rounded once; a device without the one-GEMM form gets float32 at once instead of per chunk.
+    Half precision where the model runs in it, by its own dtype or by autocast, and the device has
+    the one-GEMM form: float32 master weights are then rounded once. Else float32, or float64.
     """
     if torch.float64 in (hidden.dtype, weight.dtype):
         return torch.float64
-    if torch.float32 in (hidden.dtype,) or not capabilities(str(hidden.device)).wide_matmul:
-        return torch.float32
-    return hidden.dtype
+    kind = hidden.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    return dtype if capabilities(str(hidden.device)).wide_matmul else torch.float32
 
 
 def chunk_rows(vocabulary: int, device: torch.device) -> int:
@@ -107,4 +107,4 @@ def _has_varlen(device: str) -> bool:
         out = varlen_attn(ones, ones, ones, ends, ends, 8, 8, window_size=(-1, 0))
     except (RuntimeError, NotImplementedError):
         return False
-    return bool(torch.isfinite(out).all())
+    return isinstance(out, torch.Tensor) and bool(torch.isfinite(out).all())

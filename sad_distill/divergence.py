@@ -1,23 +1,11 @@
 """Weighted divergences between teacher and student on selected rows, chunk by chunk.
 
-`chunked_divergence` equals `dense_divergence`, the plain form, for every kind, temperature and chunk
-size; it never holds more than a few [chunk, vocabulary] buffers. The gradient is taken in the
+`chunked_divergence` equals `kinds.dense_divergence`, the plain form, for every kind, temperature
+and chunk size; it never holds more than a few [chunk, vocabulary] buffers. The gradient is taken in the
 forward pass: each chunk makes both models' float32 logits, the divergence, its gradient with
 respect to the student's logits, and from that the gradients of the hidden states and, summed in
 float32, of the head. Nothing of vocabulary size but the head's own gradient outlives a chunk, and a
 frozen head has none.
-
-With p the teacher's and q the student's distribution, both at temperature τ, a row's divergence is
-
-    fkl       KL(p ‖ q)
-    rkl       KL(q ‖ p)
-    jsd       β KL(p ‖ m) + (1-β) KL(q ‖ m),  m = β p + (1-β) q       (arXiv 2306.13649)
-    sfkl      KL(p ‖ α p + (1-α) q)                                   (arXiv 2402.03898)
-    srkl      KL(q ‖ (1-α) p + α q)                                   (arXiv 2402.03898)
-    ce        -log q(target), no teacher
-
-and the loss is τ² Σ weight · divergence. A kind is one function from (log p, log q) to the
-divergence and its gradient with respect to the logits of q; terms are never clamped.
 
 A teacher is given by its hidden states and head (the exact divergence over the vocabulary), or by
 its k likeliest tokens and a tail: then the divergence is over k + 1 outcomes, the last of which is
@@ -27,9 +15,8 @@ its k likeliest tokens and a tail: then the divergence is over k + 1 outcomes, t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -38,44 +25,7 @@ from torch.autograd.function import once_differentiable
 from harness.errors import HarnessError
 from sad_distill.capabilities import chunk_rows, matmul, product_dtype
 from sad_distill.heads import Head
-
-Kind = Literal["fkl", "rkl", "jsd", "sfkl", "srkl", "ce"]
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """Which divergence.
-
-    Attributes:
-        kind: see the module.
-        beta: weight of the teacher in the mixture of `jsd`, between 0 and 1, both excluded.
-        alpha: skew of `sfkl` and `srkl`, between 0 and 1, both excluded.
-        temperature: divides the logits of both models; more than 0.
-    """
-
-    kind: Kind = "fkl"
-    beta: float = 0.5
-    alpha: float = 0.1
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            kinds = ", ".join(get_args(Kind))
-            raise HarnessError(f"unknown divergence '{self.kind}'; expected one of {kinds}")
-        if not (math.isfinite(self.temperature) and self.temperature > 0):
-            raise HarnessError(f"temperature is {self.temperature}; expected a number above 0")
-        for name, used in (("beta", "jsd"), ("alpha", "sfkl srkl")):
-            value = getattr(self, name)
-            if self.kind in used.split() and not 0 < value < 1:
-                raise HarnessError(
-                    f"{name} of {self.kind} is {value}; expected a number between 0 and 1 "
-                    "(at the ends it is fkl or rkl)"
-                )
-
-    @property
-    def needs_teacher(self) -> bool:
-        """Whether there is a teacher's distribution in it."""
-        return self.kind != "ce"
+from sad_distill.kinds import KINDS, Divergence
 
 
 @dataclass(frozen=True)
@@ -89,6 +39,10 @@ class HiddenRows:
         """Log-probabilities [chunk, vocabulary] over the first `vocabulary` tokens."""
         logits = _logits(self.hidden[rows], self.head.narrow(vocabulary))
         return torch.log_softmax(logits.div_(temperature), -1)
+
+    def select(self, keep: Tensor) -> HiddenRows:
+        """The rows where `keep` [rows] is true."""
+        return HiddenRows(self.hidden[keep], self.head)
 
     def ready(self) -> HiddenRows:
         """With hidden states and weights in the dtype of the products."""
@@ -110,6 +64,10 @@ class TopKRows:
     ids: Tensor
     log_probs: Tensor
     tail: Tensor
+
+    def select(self, keep: Tensor) -> TopKRows:
+        """The rows where `keep` [rows] is true."""
+        return TopKRows(self.ids[keep], self.log_probs[keep], self.tail[keep])
 
 
 TeacherRows: TypeAlias = HiddenRows | TopKRows
@@ -179,8 +137,10 @@ def chunked_divergence(
         target_ids=target_ids,
         divergence=divergence,
         chunk=chunk or chunk_rows(vocabulary, hidden.device),
+        dtype=product_dtype(hidden, narrow.weight),
     )
-    loss, divergences, correct = _ChunkedDivergence.apply(hidden, narrow.weight, narrow.bias, plan)
+    apply: Any = _ChunkedDivergence.apply
+    loss, divergences, correct = apply(hidden, narrow.weight, narrow.bias, plan)
     return DivergenceResult(loss, divergences, correct)
 
 
@@ -188,100 +148,6 @@ def _teacher_of(divergence: Divergence, teacher: TeacherRows | None) -> TeacherR
     if not divergence.needs_teacher:
         return None
     return teacher.ready() if isinstance(teacher, HiddenRows) else teacher
-
-
-def dense_divergence(
-    student_logits: Tensor,
-    teacher_log_probs: Tensor | None,
-    weights: Tensor,
-    target_ids: Tensor,
-    divergence: Divergence,
-) -> Tensor:
-    """The plain form, differentiated by autograd: what `chunked_divergence` must equal.
-
-    Args:
-        student_logits: [rows, vocabulary].
-        teacher_log_probs: [rows, vocabulary], at the temperature.
-        weights, target_ids: [rows].
-    """
-    log_q = torch.log_softmax(student_logits / divergence.temperature, -1)
-    q = log_q.exp()
-    log_p = teacher_log_probs if teacher_log_probs is not None else torch.zeros_like(log_q)
-    p = log_p.exp()
-    alpha, beta = divergence.alpha, divergence.beta
-
-    def kl(left: Tensor, right: Tensor) -> Tensor:
-        return (left * (left.log() - right.log())).sum(-1)
-
-    mixture = beta * p + (1 - beta) * q
-    rows = {
-        "fkl": lambda: (p * (log_p - log_q)).sum(-1),
-        "rkl": lambda: (q * (log_q - log_p)).sum(-1),
-        "jsd": lambda: beta * kl(p, mixture) + (1 - beta) * kl(q, mixture),
-        "sfkl": lambda: kl(p, alpha * p + (1 - alpha) * q),
-        "srkl": lambda: kl(q, (1 - alpha) * p + alpha * q),
-        "ce": lambda: -log_q.gather(-1, target_ids[:, None])[:, 0],
-    }[divergence.kind]()
-    return divergence.temperature**2 * (weights * rows).sum()
-
-
-# From log p and log q [rows, outcomes]: the divergence [rows], and its gradient with respect to the
-# logits of q. For ∂D/∂q = g the latter is q · (g - Σ q g). The arguments may be overwritten.
-
-
-def _fkl(log_p: Tensor, log_q: Tensor, _: Divergence) -> tuple[Tensor, Tensor]:
-    p = log_p.exp()
-    rows = _dot(p, log_p.sub_(log_q))
-    return rows, log_q.exp_().sub_(p)
-
-
-def _rkl(log_p: Tensor, log_q: Tensor, _: Divergence) -> tuple[Tensor, Tensor]:
-    ratio = log_p.neg_().add_(log_q)
-    q = log_q.exp_()
-    rows = _dot(q, ratio)
-    return rows, ratio.sub_(rows[:, None]).mul_(q)
-
-
-def _jsd(log_p: Tensor, log_q: Tensor, divergence: Divergence) -> tuple[Tensor, Tensor]:
-    beta = divergence.beta
-    log_m = torch.logaddexp(log_p + math.log(beta), log_q + math.log1p(-beta))
-    p = log_p.exp()
-    teacher = _dot(p, log_p.sub_(log_m))
-    ratio = log_q - log_m
-    q = log_q.exp_()
-    student = _dot(q, ratio)
-    gradient = ratio.sub_(student[:, None]).mul_(q).mul_(1 - beta)
-    return beta * teacher + (1 - beta) * student, gradient
-
-
-def _sfkl(log_p: Tensor, log_q: Tensor, divergence: Divergence) -> tuple[Tensor, Tensor]:
-    alpha = divergence.alpha
-    log_m = torch.logaddexp(log_p + math.log(alpha), log_q + math.log1p(-alpha))
-    p = log_p.exp()
-    ratio = log_p.sub_(log_m)
-    rows = _dot(p, ratio)
-    slope = ratio.exp_().mul_(alpha - 1)
-    q = log_q.exp_()
-    return rows, slope.sub_(_dot(q, slope)[:, None]).mul_(q)
-
-
-def _srkl(log_p: Tensor, log_q: Tensor, divergence: Divergence) -> tuple[Tensor, Tensor]:
-    alpha = divergence.alpha
-    log_m = torch.logaddexp(log_p + math.log1p(-alpha), log_q + math.log(alpha))
-    ratio = log_q - log_m
-    q = log_q.exp_()
-    rows = _dot(q, ratio)
-    slope = ratio - alpha * ratio.exp()
-    return rows, slope.sub_(_dot(q, slope)[:, None]).mul_(q)
-
-
-_KINDS: dict[str, Callable[[Tensor, Tensor, Divergence], tuple[Tensor, Tensor]]] = {
-    "fkl": _fkl,
-    "rkl": _rkl,
-    "jsd": _jsd,
-    "sfkl": _sfkl,
-    "srkl": _srkl,
-}
 
 
 @dataclass(frozen=True)
@@ -294,6 +160,7 @@ class _Plan:
     target_ids: Tensor
     divergence: Divergence
     chunk: int
+    dtype: torch.dtype
 
 
 class _ChunkedDivergence(torch.autograd.Function):
@@ -307,7 +174,7 @@ class _ChunkedDivergence(torch.autograd.Function):
             return _forward(ctx, hidden, weight, bias, plan)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         dtypes = ctx.dtypes
         # The usual case is the loss itself; then the head's gradient is not copied.
@@ -322,7 +189,7 @@ class _ChunkedDivergence(torch.autograd.Function):
 def _forward(
     ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, plan: _Plan
 ) -> tuple[Tensor, Tensor, Tensor]:
-    dtype = product_dtype(hidden, weight)
+    dtype = plan.dtype
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     temperature = plan.divergence.temperature
     needs_hidden, needs_weight, needs_bias, _ = ctx.needs_input_grad
@@ -376,7 +243,7 @@ def _chunk(log_q: Tensor, rows: slice, target: Tensor, plan: _Plan) -> tuple[Ten
         return surprise, gradient.scatter_add_(
             -1, target, -torch.ones_like(target, dtype=log_q.dtype)
         )
-    kind = _KINDS[divergence.kind]
+    kind = KINDS[divergence.kind]
     if isinstance(teacher, HiddenRows):
         log_p = teacher.log_probs(rows, log_q.shape[1], divergence.temperature)
         return kind(log_p.to(log_q.dtype), log_q, divergence)
@@ -401,8 +268,3 @@ def _logits(hidden: Tensor, head: Head) -> Tensor:
     if head.softcap is not None:
         logits.div_(head.softcap).tanh_().mul_(head.softcap)
     return logits
-
-
-def _dot(left: Tensor, right: Tensor) -> Tensor:
-    """Row-wise sum of products, without a buffer for the products."""
-    return torch.linalg.vecdot(left, right)

@@ -91,14 +91,14 @@ def find_head(model: nn.Module) -> Head:
         )
     if hasattr(layer, "base_layer") or hasattr(layer, "modules_to_save"):
         raise HarnessError(
-            f"the head of {type(inner).__name__} carries an adapter ({type(layer).__name__}), which "
-            "distillation would ignore; leave lm_head out of target_modules and modules_to_save"
+            f"the head of {type(inner).__name__} carries an adapter ({type(layer).__name__}) "
+            "that distillation would ignore; leave it out of target_modules and modules_to_save"
         )
     weight = getattr(layer, "weight", None)
     if not isinstance(layer, nn.Linear) or weight is None or not weight.is_floating_point():
         raise HarnessError(
-            f"the head of {type(inner).__name__} is a {type(layer).__name__} without float weights; "
-            "expected torch.nn.Linear (load the model without quantising lm_head)"
+            f"the head of {type(inner).__name__} is a {type(layer).__name__}; expected "
+            "torch.nn.Linear with float weights (load the model without quantising lm_head)"
         )
     config = inner.config
     scale = float(getattr(config, "logit_scale", None) or 1.0)  # Cohere

@@ -10,15 +10,9 @@ import torch
 from torch import Tensor
 
 from harness.errors import HarnessError
-from sad_distill.divergence import (
-    Divergence,
-    HiddenRows,
-    Kind,
-    TopKRows,
-    chunked_divergence,
-    dense_divergence,
-)
+from sad_distill.divergence import HiddenRows, TopKRows, chunked_divergence
 from sad_distill.heads import Head
+from sad_distill.kinds import Divergence, Kind, dense_divergence
 
 pytestmark = pytest.mark.models
 ROWS, VOCABULARY, STUDENT, TEACHER = 13, 37, 8, 12
