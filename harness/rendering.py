@@ -196,14 +196,29 @@ def window_start(n_turns: int, fmt: Format) -> int:
     return -(-over // stride) * stride
 
 
-def windows(episode: Episode, tokenizer: Any, fmt: Format) -> list[Rendered]:
+@dataclass(frozen=True)
+class Window:
+    """One sequence of an episode, and the turns it is to show a model.
+
+    Attributes:
+        sequence: the transcript from the turn history was cut to, up to the last of `turns`.
+        turns: indices of the turns that this window shows and no other does.
+        prompts: for each of `turns`, the prompt that inference made for it.
+    """
+
+    sequence: Rendered
+    turns: tuple[int, ...]
+    prompts: tuple[Rendered, ...]
+
+
+def windows(episode: Episode, tokenizer: Any, fmt: Format) -> list[Window]:
     """The sequences that show a model every turn of an episode, each turn in exactly one.
 
     A sequence starts at the turn history was cut to at inference, and runs until the next cut;
-    its turns before that were supervised in an earlier sequence. `Rendered.first_turn` says where
-    it starts. Turns that inference could not have shown (context overflow) are left out.
+    its turns before that belong to an earlier window. Turns that inference could not have shown
+    (context overflow) are left out.
     """
-    starts: list[int] = []
+    prompts: list[Rendered] = []
     first = 0
     for index in range(len(episode.turns)):
         try:
@@ -213,14 +228,14 @@ def windows(episode: Episode, tokenizer: Any, fmt: Format) -> list[Rendered]:
         except ContextOverflow:
             break
         first = opened.first_turn
-        starts.append(first)
-    sequences = []
-    for start in sorted(set(starts)):
-        last = len(starts) - 1 - starts[::-1].index(start)
-        sequences.append(
-            render(episode.prompt, episode.turns[: last + 1], tokenizer, fmt, first_turn=start)
-        )
-    return sequences
+        prompts.append(opened)
+    found = []
+    for start in sorted({opened.first_turn for opened in prompts}):
+        turns = tuple(i for i, opened in enumerate(prompts) if opened.first_turn == start)
+        shown = episode.turns[: turns[-1] + 1]
+        sequence = render(episode.prompt, shown, tokenizer, fmt, first_turn=start)
+        found.append(Window(sequence, turns, tuple(prompts[i] for i in turns)))
+    return found
 
 
 def encode(text: str, tokenizer: Any | None, *, add_bos: bool) -> tuple[list[int], list[int]]:

@@ -213,8 +213,10 @@ def test_windows_show_each_turn_as_inference_did(max_length: int | None) -> None
     for k in range(len(turns)):
         opened = render_next(PROMPT, turns[:k], tok, fmt, not_before=first)
         first = opened.first_turn
-        (sequence,) = [s for s in sequences if s.first_turn == first]
-        assert sequence.text.startswith(opened.text + turns[k].generated)
+        (window,) = [w for w in sequences if k in w.turns]
+        assert window.sequence.first_turn == first
+        assert window.prompts[window.turns.index(k)] == opened
+        assert window.sequence.text.startswith(opened.text + turns[k].generated)
 
 
 def test_template_that_rewrites_messages_is_refused() -> None:
