@@ -9,10 +9,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.models.base import Completion, Message, Model, Request, Sampling
+    from harness.models.base import (
+        Completion,
+        Message,
+        Model,
+        Request,
+        Sampling,
+        ScoreRequest,
+        Scores,
+        ScoringModel,
+    )
     from harness.models.registry import load_model
 
-__all__ = ["Completion", "Message", "Model", "Request", "Sampling", "load_model"]
+__all__ = [
+    "Completion",
+    "Message",
+    "Model",
+    "Request",
+    "Sampling",
+    "ScoreRequest",
+    "Scores",
+    "ScoringModel",
+    "load_model",
+]
 
 
 def __getattr__(name: str) -> Any:

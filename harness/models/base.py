@@ -69,9 +69,34 @@ class Completion:
     ids: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True)
+class ScoreRequest:
+    """How likely is each of several continuations of one text?
+
+    Attributes:
+        sequences: for each continuation, the ids of the whole text, the shared part included;
+            where the shared part ends is the backend's to find.
+        starts: for each sequence, the index of the first token to score, at least 1; the rest of
+            the sequence is scored with it.
+        session: as in `Request`.
+    """
+
+    sequences: tuple[tuple[int, ...], ...]
+    starts: tuple[int, ...]
+    session: str = ""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Log-probabilities of the scored tokens, a tuple per sequence; temperature is not applied."""
+
+    logprobs: tuple[tuple[float, ...], ...]
+    usage: Usage
+
+
 @runtime_checkable
 class Model(Protocol):
-    """A model backend.
+    """A model backend. Optional: `score` (see `ScoringModel`) and `release` (see `Releasing`).
 
     Attributes:
         name: the spec it was made from, as recorded in episodes.
@@ -93,6 +118,24 @@ class Model(Protocol):
 
     def close(self) -> None:
         """Release memory and connections."""
+        ...
+
+
+@runtime_checkable
+class ScoringModel(Protocol):
+    """A model that can tell how likely given tokens are."""
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
+        """Score every request, in order. Raises as `Model.generate` does."""
+        ...
+
+
+@runtime_checkable
+class Releasing(Protocol):
+    """A model that keeps something of an episode between its turns."""
+
+    def release(self, session: str) -> None:
+        """The episode is over: what is kept of `session` may be dropped."""
         ...
 
 
