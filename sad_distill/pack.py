@@ -119,7 +119,8 @@ def collate(examples: Sequence[Example], rows: Sequence[Sequence[int]], length: 
     input_ids = np.zeros(shape, dtype=np.int64)
     positions = np.zeros(shape, dtype=np.int64)
     sequences = np.full(shape, PADDING, dtype=np.int64)
-    row_index, targets, spans, weights, order = [], [], [], [], []
+    row_index, targets, spans, weights = [], [], [], []
+    order: list[int] = []
     for row, members in enumerate(rows):
         start = 0
         for member in members:

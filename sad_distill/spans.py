@@ -136,6 +136,9 @@ class Example:
         key: key of the episode: (env id, task id, repeat).
         turns: indices of the supervised turns.
         weight: factor of its rows in the loss.
+        reason_tokens, act_tokens: generated tokens of the supervised turns, by kind, whatever the
+            scheme makes of them.
+        trajectory: number of the episode in its data set; windows of one episode share it.
     """
 
     ids: Ids
@@ -143,6 +146,9 @@ class Example:
     key: tuple[str, str, int]
     turns: tuple[int, ...]
     weight: float = 1.0
+    reason_tokens: int = 0
+    act_tokens: int = 0
+    trajectory: int = 0
 
     @property
     def rows(self) -> npt.NDArray[np.int64]:
