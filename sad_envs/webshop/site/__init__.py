@@ -1,0 +1,1 @@
+"""The WebShop site: the shop as a small web application (extra `webshop`)."""
