@@ -33,7 +33,8 @@ def main(folder: str, command: list[str]) -> int:
     try:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     except OSError as error:
-        print(f"cannot start {command[0]}: {error.strerror}", flush=True)
+        sys.stdout.write(f"cannot start {command[0]}: {error.strerror}\n")
+        sys.stdout.flush()
         shutil.rmtree(folder, ignore_errors=True)
         return 1
     try:
@@ -57,7 +58,7 @@ def _adopt_orphans() -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
-        return ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+        return bool(ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
     except (OSError, AttributeError):
         return False
 

@@ -44,14 +44,15 @@ _TEMPLATES = {
     SubPage: "sub_page.html",
     DonePage: "done.html",
 }
-_DONE = (
-    "thanks code_label code code_hint purchased asin_label asin options_label options attrs_label "
-    "attrs category_label category query_label query pc_label pc target goal_asin_label goal_asin "
-    "goal_options_label goal_options goal_attrs_label goal_attrs goal_price_label goal_price "
-    "goal_instruction_label goal_instruction goal_category_label goal_category goal_pc_label "
-    "goal_pc goal_query_label goal_query goal_label goal reward_label score_label score "
-    "details_label details"
-).split()
+_DONE_TEXTS = """
+thanks code_label code code_hint purchased asin_label asin options_label options attrs_label attrs
+category_label category query_label query pc_label pc target goal_asin_label goal_asin
+goal_options_label goal_options goal_attrs_label goal_attrs goal_price_label goal_price
+goal_instruction_label goal_instruction goal_category_label goal_category goal_pc_label goal_pc
+goal_query_label goal_query goal_label goal reward_label score_label score details_label details
+"""
+_DONE = tuple(_DONE_TEXTS.split())
+"""Names for the texts of the last page, in the order of `done_texts`."""
 
 
 def render_page(page: Page, sid: str, *, images: bool = False) -> str:

@@ -2,9 +2,9 @@
 
 The shape is upstream's: keywords are a Python list and options a Python dict, each written as a
 literal in one segment of the path. Every segment is percent-encoded, so that a slash, `#`, `?` or
-`%` in a query, an option or a session's name stays where it belongs; upstream's own addresses, which
-leave some of them bare, can be read as far as they arrive. `sad_envs.webshop.pages.url` is what the
-text environment shows instead: a text, not an address.
+`%` in a query, an option or a session's name stays where it belongs; addresses as upstream writes
+them, which leave some of these bare, are read as far as they arrive. What mode `url` shows is not
+such an address but a text: `sad_envs.webshop.pages.url`.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = LARGEST_FORM
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 3600
-    app.wsgi_app = _raw_paths(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = _raw_paths(app.wsgi_app)  # type: ignore[assignment, method-assign]
     views = _Views(shop, Goals(goals, seed), SessionLog(log) if log else None, show_attributes)
     views.images = images
     both = ["GET", "POST"]
