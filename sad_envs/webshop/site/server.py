@@ -49,19 +49,16 @@ class Server:
             EnvError: when the address cannot be listened on.
         """
         try:
-            self._server: Any = create_server(
-                app,
-                host=host,
-                port=port,
-                threads=threads,
-                ident=None,
-                max_request_body_size=1 << 20,
-            )
-        except (OSError, ValueError, OverflowError) as error:
+            family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            listening = socket.create_server(where[:2], family=family)
+        except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or error
             raise EnvError(
                 f"cannot serve on {host} port {port}: {reason}; choose another --host or --port"
             ) from error
+        self._server: Any = create_server(
+            app, sockets=[listening], threads=threads, ident=None, max_request_body_size=1 << 20
+        )
         self.host = host
         self.port: int = self._server.effective_port
         self._thread: threading.Thread | None = None
