@@ -49,7 +49,7 @@ _FIND = {
     "link": "[...document.querySelectorAll('a.product-link')]"
     ".find(e => e.textContent === arguments[0])",
     "option": "[...document.querySelectorAll('.radio-toolbar input[type=radio]')]"
-    ".find(e => e.name === arguments[0] && e.value === arguments[1])?.labels[0]",
+    ".find(e => e.name === arguments[0] && e.value === arguments[1])",
     "box": "document.getElementById('search_input')",
 }
 _POLL_SECONDS = 0.005

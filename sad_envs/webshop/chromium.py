@@ -185,6 +185,7 @@ def _start_driver(driver: str, profile: str) -> tuple[subprocess.Popen[bytes], i
     said, port = _port(process.stdout)
     if port is None:
         process.stdin.close()
+        process.stdout.close()
         process.wait()
         line = " ".join(said.decode(errors="replace").split())[-300:] or "it said nothing"
         raise EnvError(f"{Path(driver).name} did not start: {line}")
