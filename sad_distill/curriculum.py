@@ -1,8 +1,8 @@
 """In which order a student meets the trajectories.
 
-A trajectory's difficulty is `C = α · reason tokens + β · act tokens + γ · mean teacher entropy`, the
-lengths over all its supervised turns, the entropy in nats over its supervised tokens. Windows of one
-trajectory share its difficulty and stay together, in their order.
+A trajectory's difficulty is `C = α · reason tokens + β · act tokens + γ · mean teacher entropy`,
+the lengths over all its supervised turns, the entropy in nats over its supervised tokens. Windows
+of one trajectory share its difficulty and stay together, in their order.
 
 The published method says only that trajectories are sorted easiest first. What is added here is
 named: `pacing = "sorted"` sorts every epoch; `"linear"` and `"root"` draw from the easiest share of
@@ -101,9 +101,9 @@ def training_order(
 ) -> list[list[int]]:
     """For every epoch, places in `examples` in the order they are met.
 
-    Depends on nothing but its arguments, so a resumed training goes on where it stopped. Every epoch
-    is as long as the data; with a growing share, easy trajectories occur more than once in the
-    first ones.
+    Depends on nothing but its arguments, so a resumed training goes on where it stopped. Every
+    epoch has as many trajectories as the data; with a growing share, easy ones occur more than
+    once at first.
     """
     trajectories: dict[int, list[int]] = {}
     for place, example in enumerate(examples):

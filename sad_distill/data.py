@@ -68,7 +68,8 @@ class Evaluation:
 
     Attributes:
         runs: run directories whose tasks are for evaluation.
-        splits: names of splits declared to be for evaluation; `generated:1` covers `generated:1:50`.
+        splits: names of splits declared to be for evaluation; `generated:1` covers
+            `generated:1:50`.
     """
 
     runs: tuple[Path, ...] = ()
@@ -104,7 +105,8 @@ class Dataset:
 
         The choice depends on the tasks' names alone, so that it is the same for every recipe.
         """
-        kept, held = [], []
+        kept: list[Chosen] = []
+        held: list[Chosen] = []
         for one in self.episodes:
             name = f"{one.episode.env_id}\n{one.episode.task_id}"
             place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
@@ -182,13 +184,13 @@ def read_run_config(folder: Path) -> dict[str, Any]:
 def is_evaluation_split(split: str) -> bool:
     """Whether the name of a split says that it is for evaluation.
 
-    True for `dev`, `test`, `valid_seen`, `valid_unseen`, `sample300:dev`, `react500` and whatever is
-    named like them; false for `train`, `sample300:train` and generated splits.
+    True for `dev`, `test`, `valid_seen`, `valid_unseen`, `sample300:dev`, `react500` and
+    whatever is named like them; false for `train`, `sample300:train` and generated splits.
     """
     if split in EVALUATION_SPLITS:
         return True
     return any(
-        part == word or part.startswith(f"{word}_") or part.startswith(f"{word}-")
+        part == word or part.startswith((f"{word}_", f"{word}-"))
         for part in split.lower().split(":")
         for word in EVALUATION_WORDS
     )

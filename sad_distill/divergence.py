@@ -1,8 +1,8 @@
 """Weighted divergences between teacher and student on selected rows, chunk by chunk.
 
 `chunked_divergence` equals `kinds.dense_divergence`, the plain form, for every kind, temperature
-and chunk size; it never holds more than a few [chunk, vocabulary] buffers. The gradient is taken in the
-forward pass: each chunk makes both models' float32 logits, the divergence, its gradient with
+and chunk size; it never holds more than a few [chunk, vocabulary] buffers. The gradient is taken in
+the forward pass: each chunk makes both models' float32 logits, the divergence, its gradient with
 respect to the student's logits, and from that the gradients of the hidden states and, summed in
 float32, of the head. Nothing of vocabulary size but the head's own gradient outlives a chunk, and a
 frozen head has none.

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from harness.errors import HarnessError
 from harness.rendering import Format, Rendered, RenderKind, Window, render, windows
-from harness.trajectory import Episode, Turn
+from harness.trajectory import Episode
 
 SpanTokenKind = Literal["reason", "act", "observation", "template"]
 """Kinds a span may be made of; `template` is a chat template's own markup after the prompt."""
@@ -200,6 +200,7 @@ def make_examples(
     scheme: SpanScheme,
     *,
     weight: float = 1.0,
+    trajectory: int = 0,
     statistics: SpanStatistics | None = None,
 ) -> list[Example]:
     """The sequences of one episode; none when no turn of it can be supervised.
@@ -208,13 +209,14 @@ def make_examples(
         HarnessError: the tokenizer or its chat template cannot be used, see `harness.rendering`.
     """
     counts = statistics if statistics is not None else SpanStatistics()
+    maker = _Maker(episode, tokenizer, fmt, scheme, weight, trajectory, counts)
     counts.episodes += 1
     counts.turns += len(episode.turns)
     found: list[Example] = []
     shown = 0
     for window in windows(episode, tokenizer, fmt):
         shown += len(window.turns)
-        found += _window_examples(episode, window, tokenizer, fmt, scheme, weight, counts)
+        found += maker.of_window(window)
     counts.turns_too_long += len(episode.turns) - shown
     counts.windows += len(found)
     for example in found:
@@ -226,116 +228,111 @@ def make_examples(
     return found
 
 
-def _window_examples(
-    episode: Episode,
-    window: Window,
-    tokenizer: Any,
-    fmt: Format,
-    scheme: SpanScheme,
-    weight: float,
-    counts: SpanStatistics,
-) -> list[Example]:
-    sequence = window.sequence
-    ends = _turn_ends(sequence)
-    kept: list[int] = []
-    own: list[Example] = []
-    for turn, prompt in zip(window.turns, window.prompts, strict=True):
-        if not _has_action(episode.turns[turn]):
-            counts.turns_without_action += 1
-            continue
-        if sequence.ids[: len(prompt.ids)] != prompt.ids:
-            example = _own_sequence(episode, turn, prompt, tokenizer, fmt, scheme, weight, counts)
-            own += [example] if example is not None else []
-        elif fmt.max_length is not None and ends[turn] > fmt.max_length:
-            counts.turns_too_long += 1
-        else:
-            kept.append(turn)
-    found = []
-    if kept:
-        labels = _labels(sequence, set(kept), scheme, episode)
-        found = _example(episode, sequence.ids, labels, tuple(kept), weight)
-        counts.straddling += _straddling(sequence, labels, tokenizer) if found else 0
-    return [*found, *own]
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the examples of one episode."""
 
+    episode: Episode
+    tokenizer: Any
+    fmt: Format
+    scheme: SpanScheme
+    weight: float
+    trajectory: int
+    counts: SpanStatistics
 
-def _own_sequence(
-    episode: Episode,
-    turn: int,
-    prompt: Rendered,
-    tokenizer: Any,
-    fmt: Format,
-    scheme: SpanScheme,
-    weight: float,
-    counts: SpanStatistics,
-) -> Example | None:
-    """A sequence for one turn whose prompt is no prefix: the prompt's ids, then the turn's."""
-    alone = render(
-        episode.prompt, episode.turns[: turn + 1], tokenizer, fmt, first_turn=prompt.first_turn
-    )
-    spans = [span for span in alone.spans if span.turn == turn]
-    pieces = [s for s in spans if s.kind in ("reason", "act")]
-    text = alone.text[pieces[0].start : pieces[-1].end]
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    ids = (*prompt.ids, *encoded["input_ids"])
-    if tokenizer.decode(encoded["input_ids"], clean_up_tokenization_spaces=False) != text:
-        counts.turns_unaligned += 1
-        return None
-    if fmt.max_length is not None and len(ids) > fmt.max_length:
-        counts.turns_too_long += 1
-        return None
-    labels = np.full(len(ids), NO_SPAN, dtype=np.int16)
-    for position, (start, _) in enumerate(encoded["offset_mapping"], len(prompt.ids)):
-        at = pieces[0].start + start
-        kind = next(piece.kind for piece in pieces if at < piece.end)
-        labels[position] = scheme.number(kind)
-    if scheme.random_seed is not None:
-        _shuffle(labels, episode, turn, scheme.random_seed)
-    counts.own_sequences += 1
-    found = _example(episode, ids, labels, (turn,), weight)
-    return found[0] if found else None
+    def of_window(self, window: Window) -> list[Example]:
+        sequence = window.sequence
+        ends = _turn_ends(sequence)
+        limit = self.fmt.max_length
+        kept: list[int] = []
+        own: list[Example] = []
+        for turn, prompt in zip(window.turns, window.prompts, strict=True):
+            if self.episode.turns[turn].action is None:
+                self.counts.turns_without_action += 1
+            elif sequence.ids[: len(prompt.ids)] != prompt.ids:
+                own += self._alone(turn, prompt)
+            elif limit is not None and ends[turn] > limit:
+                self.counts.turns_too_long += 1
+            else:
+                kept.append(turn)
+        kinds = sequence.kinds()
+        of_turn = [sequence.spans[index].turn for index in sequence.token_spans]
+        found = self._example(sequence.ids, kinds, of_turn, tuple(kept)) if kept else []
+        for example in found:
+            self.counts.straddling += _straddling(sequence, example.labels, self.tokenizer)
+        return [*found, *own]
 
+    def _alone(self, turn: int, prompt: Rendered) -> list[Example]:
+        """A sequence for one turn whose prompt is no prefix: the prompt's ids, then the turn's."""
+        shown = self.episode.turns[: turn + 1]
+        whole = render(
+            self.episode.prompt, shown, self.tokenizer, self.fmt, first_turn=prompt.first_turn
+        )
+        pieces = [s for s in whole.spans if s.turn == turn and s.kind in ("reason", "act")]
+        text = whole.text[pieces[0].start : pieces[-1].end]
+        encoded = self.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        said: list[int] = encoded["input_ids"]
+        ids = (*prompt.ids, *said)
+        if self.tokenizer.decode(said, clean_up_tokenization_spaces=False) != text:
+            self.counts.turns_unaligned += 1
+            return []
+        if self.fmt.max_length is not None and len(ids) > self.fmt.max_length:
+            self.counts.turns_too_long += 1
+            return []
+        starts = [pieces[0].start + start for start, _ in encoded["offset_mapping"]]
+        kinds = [next(piece.kind for piece in pieces if start < piece.end) for start in starts]
+        before = len(prompt.ids)
+        self.counts.own_sequences += 1
+        all_kinds: list[RenderKind] = ["prompt"] * before
+        all_kinds += kinds
+        return self._example(ids, all_kinds, [-1] * before + [turn] * len(said), (turn,))
 
-def _example(
-    episode: Episode, ids: tuple[int, ...], labels: Labels, turns: tuple[int, ...], weight: float
-) -> list[Example]:
-    labels[:1] = NO_SPAN
-    rows = np.flatnonzero(labels != NO_SPAN)
-    if not len(rows):
-        return []
-    # Nothing after the last supervised token can matter to it.
-    end = int(rows[-1]) + 1
-    return [Example(np.array(ids[:end], dtype=np.int32), labels[:end], episode.key, turns, weight)]
+    def _example(
+        self,
+        ids: tuple[int, ...],
+        kinds: Sequence[RenderKind],
+        of_turn: Sequence[int],
+        turns: tuple[int, ...],
+    ) -> list[Example]:
+        """The example that supervises `turns`, from the kind and turn of every token."""
+        inside = np.isin(np.array(of_turn), turns)
+        inside[:1] = False
+        labels = np.array([self.scheme.number(kind) for kind in kinds], dtype=np.int16)
+        labels[~inside] = NO_SPAN
+        if self.scheme.random_seed is not None:
+            for turn in turns:
+                mine = np.flatnonzero((np.array(of_turn) == turn) & (labels != NO_SPAN))
+                labels[mine] = self._moved(labels[mine], turn, self.scheme.random_seed)
+        rows = np.flatnonzero(labels != NO_SPAN)
+        if not len(rows):
+            return []
+        # Nothing after the last supervised token can matter to it.
+        end = int(rows[-1]) + 1
+        named = np.array(kinds)
+        return [
+            Example(
+                ids=np.array(ids[:end], dtype=np.int32),
+                labels=labels[:end],
+                key=self.episode.key,
+                turns=turns,
+                weight=self.weight,
+                reason_tokens=int((inside & (named == "reason")).sum()),
+                act_tokens=int((inside & (named == "act")).sum()),
+                trajectory=self.trajectory,
+            )
+        ]
 
-
-def _labels(sequence: Rendered, turns: set[int], scheme: SpanScheme, episode: Episode) -> Labels:
-    numbers = [
-        scheme.number(span.kind) if span.turn in turns else NO_SPAN for span in sequence.spans
-    ]
-    labels = np.array([numbers[index] for index in sequence.token_spans], dtype=np.int16)
-    if scheme.random_seed is not None:
-        of_turn = np.array([sequence.spans[index].turn for index in sequence.token_spans])
-        for turn in sorted(turns):
-            inside = of_turn == turn
-            mine = labels[inside]
-            _shuffle(mine, episode, turn, scheme.random_seed)
-            labels[inside] = mine
-    return labels
-
-
-def _shuffle(labels: Labels, episode: Episode, turn: int, seed: int) -> None:
-    """Move the second span to a random stretch of the turn's supervised tokens, in place."""
-    rows = np.flatnonzero(labels != NO_SPAN)
-    size = int((labels[rows] == 1).sum())
-    name = f"{seed}/{'/'.join(map(str, episode.key))}/{turn}"
-    draw = random.Random(int.from_bytes(hashlib.sha256(name.encode()).digest(), "big")).random()
-    start = int(draw * (len(rows) - size + 1))
-    labels[rows] = 0
-    labels[rows[start : start + size]] = 1
-
-
-def _has_action(turn: Turn) -> bool:
-    """Whether the turn did something: an action was found, or it is a thinking turn."""
-    return turn.action is not None
+    def _moved(self, labels: Labels, turn: int, seed: int) -> Labels:
+        """The labels of a turn with the second span at a random stretch of them."""
+        size = int((labels == 1).sum())
+        name = f"{seed}/{'/'.join(map(str, self.episode.key))}/{turn}"
+        dice = random.Random(int.from_bytes(hashlib.sha256(name.encode()).digest(), "big"))
+        start = int(dice.random() * (len(labels) - size + 1))
+        moved = np.zeros_like(labels)
+        moved[start : start + size] = 1
+        return moved
 
 
 def _turn_ends(sequence: Rendered) -> dict[int, int]:
@@ -356,7 +353,7 @@ def _straddling(sequence: Rendered, labels: Labels, tokenizer: Any) -> int:
     offsets = encoded["offset_mapping"]
     shift = len(sequence.ids) - len(offsets)  # a beginning-of-sequence token
     count = 0
-    for position, (_, end) in enumerate(offsets, shift):
+    for position, (_, end) in enumerate(offsets[: len(labels) - shift], shift):
         span = sequence.spans[sequence.token_spans[position]]
         count += labels[position] != NO_SPAN and end > span.end
     return int(count)
