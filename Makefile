@@ -15,7 +15,7 @@ ifneq ($(wildcard ../shared/data),)
 export SAD_DATA_MIRROR ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-fast lint bench clean setup-demo setup-test weights test-pythons
+.PHONY: help demo test test-fast lint bench clean setup-demo setup-test weights chromium test-pythons
 
 help:
 	@echo "make demo       set up, run expert, random and ReAct agents on embedded tasks, print a table"
@@ -34,7 +34,7 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.demo
-	$(PIP) -e '.[models,lucene,textworld,dev]'
+	$(PIP) -e '.[models,lucene,textworld,webshop,browser,dev]'
 	@touch $@
 
 setup-demo: $(VENV)/.demo
@@ -51,7 +51,10 @@ lint: setup-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: setup-test weights lint
+chromium:
+	@bash tests/chromium.sh
+
+test: setup-test chromium weights lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 	@$(MAKE) --no-print-directory test-pythons
 

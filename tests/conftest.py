@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-NEEDS = {"models": "torch", "textworld": "alfworld", "lucene": "jnius"}
+NEEDS = {"models": "torch", "textworld": "alfworld", "lucene": "jnius", "browser": "selenium"}
 """Marker to the module without which its tests cannot run."""
 
 
@@ -36,6 +36,17 @@ def _weights_available() -> bool:
     return True
 
 
+def _chromium_available() -> bool:
+    from sad_envs.base import EnvError
+    from sad_envs.webshop.chromium import find_binaries
+
+    try:
+        find_binaries()
+    except EnvError:
+        return False
+    return True
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     lacking: dict[str, str] = {}
     for marker, module in NEEDS.items():
@@ -44,6 +55,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     used = {marker.name for item in items for marker in item.iter_markers()}
     if "realdata" in used and not _data_available():
         lacking["realdata"] = "set SAD_DATA_MIRROR or run 'harness data fetch alfworld hotpotqa'"
+    if "browser" in used and "browser" not in lacking and not _chromium_available():
+        lacking["browser"] = "run 'apt-get install chromium chromium-driver'"
     if "smollm2" in used and "models" not in lacking and not _weights_available():
         lacking["smollm2"] = "run 'harness model fetch smollm2'"
     left_out = [item for item in items if any(item.get_closest_marker(m) for m in lacking)]

@@ -17,10 +17,10 @@ for version in 3.11 3.12 3.13; do
     if [ ! "$venv/.ready" -nt pyproject.toml ]; then
         "$found" -m venv "$venv"
         "$venv/bin/python" -m pip install --disable-pip-version-check --quiet -e . \
-            hypothesis psutil pytest pytest-timeout pytest-xdist
+            flask hypothesis psutil pytest pytest-timeout pytest-xdist waitress
         touch "$venv/.ready"
     fi
     echo "core tests on Python $version"
     SAD_TEST_CORE_ONLY=1 "$venv/bin/python" -m pytest -n 2 -p no:cacheprovider \
-        -m "not models and not textworld and not smollm2 and not slow"
+        -m "not models and not textworld and not smollm2 and not browser and not slow"
 done

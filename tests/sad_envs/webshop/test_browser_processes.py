@@ -94,8 +94,8 @@ def test_closing_a_browser_ends_it() -> None:
     assert not _wait(family)
 
 
+@pytest.mark.browser
 def test_without_a_browser_one_line_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("selenium")
     monkeypatch.delenv(chromium.CHROME, raising=False)
     monkeypatch.delenv(chromium.CHROMEDRIVER, raising=False)
     monkeypatch.setattr(chromium, "_CHROME_NAMES", ("no-such-browser",))
@@ -112,8 +112,8 @@ def test_a_wrong_path_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatc
         chromium.find_binaries()
 
 
+@pytest.mark.browser
 def test_a_driver_that_does_not_start_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("selenium")
     monkeypatch.setenv(chromium.CHROME, "/bin/false")
     monkeypatch.setenv(chromium.CHROMEDRIVER, "/bin/echo")
     with pytest.raises(EnvError, match="echo did not start: --port=0"):

@@ -10,13 +10,11 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
+from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_shop import HOSTILE, SmallShop, Texts
 
-pytest.importorskip("flask", reason="the site needs the extra webshop")
-
-from flask.testing import FlaskClient
 
 from sad_envs.base import EnvError
 from sad_envs.webshop import links
