@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_shop import HOSTILE, SmallShop, Texts
 
-
 from sad_envs.base import EnvError
 from sad_envs.webshop import links
 from sad_envs.webshop.site.app import Goals, create_app
