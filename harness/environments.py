@@ -10,7 +10,11 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.worker import EnvSpec
 
-ALIASES = {"alfworld": "sad/ALFWorld-v1", "hotpotqa": "sad/HotPotQA-v1"}
+ALIASES = {
+    "alfworld": "sad/ALFWorld-v1",
+    "hotpotqa": "sad/HotPotQA-v1",
+    "webshop": "sad/WebShop-v1",
+}
 """Short name to Gymnasium id."""
 
 

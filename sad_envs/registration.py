@@ -7,6 +7,7 @@ import gymnasium as gym
 ENV_IDS = {
     "sad/ALFWorld-v1": "sad_envs.alfworld.env:ALFWorldEnv",
     "sad/HotPotQA-v1": "sad_envs.hotpotqa.env:HotPotQAEnv",
+    "sad/WebShop-v1": "sad_envs.webshop.env:WebShopEnv",
 }
 """Gymnasium id to entry point, loaded when the environment is first made."""
 

@@ -82,7 +82,6 @@ class Session:
         self.bought: Reward | None = None
         self._visited: frozenset[str] = frozenset()
         self._found: tuple[str, ...] = ()
-        self._n_searches = 0
 
     # -- the text environment's rules -------------------------------------------------------
 
@@ -124,8 +123,8 @@ class Session:
 
     def search(self, keywords: Sequence[str]) -> None:
         """Show the first page of results; allowed anywhere."""
-        self._n_searches += 1
-        self._found = self.shop.search(keywords, f"{self.goal.task_id}/{self._n_searches}")
+        draw = f"{self.goal.task_id}/{' '.join(keywords)}"
+        self._found = self.shop.search(keywords, draw)
         self._show_results(tuple(keywords), 1)
 
     def turn_to(self, number: int) -> None:
