@@ -3,6 +3,8 @@
 It reads `catalogue.toml`, which ships with the package, and refuses a name it does not list. A data
 set is a folder in the cache; its `manifest` digest pins the name and sha256 of every file in it,
 so what was fetched from a mirror, an official address or a repacked archive is held to one measure.
+A data set whose digests are not known has none in the catalogue: the first fetch records what came,
+and later checks hold it to that.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ from sad_envs.data.errors import DataError
 
 @dataclass(frozen=True)
 class DataFile:
-    """One file to fetch. `addresses` are tried in order; `unpack` is "zip" or None."""
+    """One file to fetch. `addresses` are tried in order; `unpack` is "zip" or None.
+
+    Without `sha256` the file is not pinned, and `n_bytes` is an estimate.
+    """
 
     name: str
     sha256: str
@@ -46,6 +51,11 @@ class Dataset:
     n_files: int
     n_bytes: int
     files: tuple[DataFile, ...]
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the catalogue says what the files must hash to."""
+        return bool(self.manifest)
 
     @property
     def download_bytes(self) -> int:

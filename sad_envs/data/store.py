@@ -146,7 +146,11 @@ def _state(dataset: Dataset) -> str:
         return "other" if folder.exists() else "absent"
     except OSError as error:
         raise DataError(os_error_line(error, folder)) from error
-    same = manifest_digest(text.decode("utf-8", "replace")) == dataset.manifest
+    listed = text.decode("utf-8", "replace")
+    if dataset.pinned:
+        same = manifest_digest(listed) == dataset.manifest
+    else:
+        same = set(read_manifest(listed)) == {file.name for file in dataset.files}
     return "present" if same else "other"
 
 
@@ -207,7 +211,7 @@ def _fill(
         for file in dataset.files:
             digests |= _obtain(dataset, file, sources[file.name], downloads, new, progress)
         text = manifest_text(digests)
-        if manifest_digest(text) != dataset.manifest:
+        if dataset.pinned and manifest_digest(text) != dataset.manifest:
             raise DataError(
                 f"{dataset.name} unpacked to other files than expected (digest "
                 f"{manifest_digest(text)}, expected {dataset.manifest}); nothing was kept, "
@@ -251,7 +255,11 @@ def _obtain_from(
     else:
         path = downloads / file.name
         digest = _download(place, path, file, progress)
-    good = digest == file.sha256
+    if not file.sha256 and _is_web_page(path):
+        if isinstance(place, str):
+            path.unlink()
+        raise DataError(f"{place} is a web page, not {file.name}; fetch it from another source")
+    good = digest == file.sha256 or not file.sha256
     try:
         if file.unpack and (good or dataset.files == (file,)):
             digests = _unpack(path, dataset, new, progress, check=not good)
@@ -308,13 +316,19 @@ def _download(address: str, path: Path, file: DataFile, progress: Progress) -> s
             return digest
         path.unlink()
     report = _reporter(progress, f"{file.name}: downloading", file.n_bytes)
-    most = file.n_bytes * (2 if file.unpack else 1)  # an archive may be packed less tightly
+    # An archive may be packed less tightly, and the size of a file that is not pinned is a guess.
+    most = file.n_bytes * (2 if file.unpack or not file.sha256 else 1)
     continued = download(address, path, most_bytes=most, on_bytes=report)
     digest = cache.sha256_of(path)
-    if continued and digest != file.sha256:
+    if continued and file.sha256 and digest != file.sha256:
         download(address, path, most_bytes=most, fresh=True, on_bytes=report)
         digest = cache.sha256_of(path)
     return digest
+
+
+def _is_web_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(64).lstrip().startswith(b"<")
 
 
 def _hash(path: Path, file: DataFile, progress: Progress) -> str:
