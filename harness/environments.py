@@ -14,6 +14,7 @@ ALIASES = {
     "alfworld": "sad/ALFWorld-v1",
     "hotpotqa": "sad/HotPotQA-v1",
     "webshop": "sad/WebShop-v1",
+    "webshop-browser": "sad/WebShopBrowser-v1",
 }
 """Short name to Gymnasium id."""
 

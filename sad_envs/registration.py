@@ -8,6 +8,7 @@ ENV_IDS = {
     "sad/ALFWorld-v1": "sad_envs.alfworld.env:ALFWorldEnv",
     "sad/HotPotQA-v1": "sad_envs.hotpotqa.env:HotPotQAEnv",
     "sad/WebShop-v1": "sad_envs.webshop.env:WebShopEnv",
+    "sad/WebShopBrowser-v1": "sad_envs.webshop.browser_env:WebShopBrowserEnv",
 }
 """Gymnasium id to entry point, loaded when the environment is first made."""
 

@@ -34,6 +34,7 @@ from sad_envs.base import (
     did_you_mean,
 )
 from sad_envs.search import ENGINES, EngineName
+from sad_envs.webshop.goals import Goal
 from sad_envs.webshop.pages import DonePage
 from sad_envs.webshop.render import TextMode, TextView, View
 from sad_envs.webshop.session import Session
@@ -156,13 +157,17 @@ class WebShopEnv(TextTaskEnv):
 
     def _begin(self, task_id: str) -> Beginning:
         goal = self._split.goal(task_id)
-        self._session = Session(self._split.catalogue, goal, sid=f"fixed_{goal.index}")
+        self._session = self._visit(goal, f"fixed_{goal.index}")
         return Beginning(
             observation=self._history.begin(self.view.render(self._session)),
             goal=goal.instruction,
             task_type=goal.category,
             admissible_actions=self.view.admissible(self._session),
         )
+
+    def _visit(self, goal: Goal, sid: str) -> Session:
+        """A new visit to the shop."""
+        return Session(self._split.catalogue, goal, sid=sid)
 
     def _act(self, action: str) -> Consequence:
         session = self.session
