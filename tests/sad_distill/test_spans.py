@@ -139,7 +139,7 @@ def test_turn_whose_prompt_is_no_prefix_gets_a_sequence_of_its_own() -> None:
     from transformers import PreTrainedTokenizerFast
 
     # One vocabulary entry crosses from the prompt's last newline into the turn.
-    letters = sorted({c for c in str(make_episode(3)) + "\n:"})
+    letters = sorted(set(str(make_episode(3)) + "\n:"))
     vocabulary = {c: i for i, c in enumerate(letters)} | {"\nT": len(letters)}
     raw = Tokenizer(models.BPE(vocab=vocabulary, merges=[("\n", "T")]))
     raw.decoder = decoders.Fuse()
@@ -160,7 +160,7 @@ def test_straddling_tokens_belong_to_the_span_of_their_first_character() -> None
     from tokenizers import Tokenizer, decoders, models
     from transformers import PreTrainedTokenizerFast
 
-    letters = sorted({c for c in str(make_episode(3)) + "\n:"})
+    letters = sorted(set(str(make_episode(3)) + "\n:"))
     vocabulary = {c: i for i, c in enumerate(letters)} | {"\nA": len(letters)}
     raw = Tokenizer(models.BPE(vocab=vocabulary, merges=[("\n", "A")]))
     raw.decoder = decoders.Fuse()
