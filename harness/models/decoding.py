@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import jinja2
+import torch
 
 from harness.models.base import Completion, FinishReason, Request, cut_at_stop
-from harness.models.sampling import make_generator
+from harness.models.sampling import draw, make_generator
 from harness.trajectory import Usage
 
 _TAIL = 8
@@ -25,14 +26,16 @@ _UNFINISHED = "\ufffd"
 
 
 class Row:
-    """The state of one request.
+    """The state of one request; a `harness.models.engine.Task`.
 
     Attributes:
         request: what was asked.
         prompt: prompt ids, not empty.
         sampled: ids drawn so far.
         finish: why it ended, None while it goes on.
-        generator: source of the request's random numbers.
+        room: tokens it may have at most.
+        session: the request's.
+        cached: prompt tokens that were not computed.
     """
 
     def __init__(
@@ -47,12 +50,27 @@ class Row:
         self.prompt = prompt
         self.sampled: list[int] = []
         self.finish: FinishReason | None = None
-        self.generator = make_generator(request.seed)
-        self._room = room
+        self.room = room
+        self.session = request.session
+        self.cached = 0
+        self._generator = make_generator(request.seed)
         self._tokenizer = tokenizer
         self._ends = ends
         self._tail = prompt[-_TAIL:]
         self._tail_text = self._decode(self._tail)
+
+    def following(self, budget: int) -> tuple[list[int], list[list[int]], list[int]]:
+        """The token sampled last, or the prompt's last one; no branches."""
+        return (self.sampled[-1:], [], [0]) if self.sampled else ([], [], [-1])
+
+    def take(self, logits: torch.Tensor) -> None:
+        """Draw the next token from logits [1, vocabulary]."""
+        last = logits[-1].to("cpu", torch.float64)
+        self.push(draw(last, self.request.sampling, self._generator))
+
+    @property
+    def done(self) -> bool:
+        return self.finish is not None
 
     def push(self, token: int) -> None:
         """Take the next token, and set `finish` when it is the last."""
@@ -64,10 +82,10 @@ class Row:
             self._text(self.sampled), request.stop, request.stop_line
         )[1]:
             self.finish = "stop"
-        elif len(self.sampled) >= self._room:
+        elif len(self.sampled) >= self.room:
             self.finish = "length"
 
-    def completion(self) -> Completion:
+    def result(self) -> Completion:
         """The finished row as a `Completion`."""
         assert self.finish is not None
         text, ids = self._text(self.sampled), self.sampled
@@ -75,7 +93,10 @@ class Row:
             text = cut_at_stop(text, self.request.stop, self.request.stop_line)[0]
             ids = self._covering(text)
         usage = Usage(
-            model_calls=1, prompt_tokens=len(self.prompt), completion_tokens=len(self.sampled)
+            model_calls=1,
+            prompt_tokens=len(self.prompt),
+            cached_tokens=self.cached,
+            completion_tokens=len(self.sampled),
         )
         return Completion(text, self.finish, usage, tuple(ids))
 

@@ -36,7 +36,7 @@ def complete(
         if row.finish:
             break
     row.finish = row.finish or "length"
-    return row.completion()
+    return row.result()
 
 
 def test_a_blank_at_the_start_is_kept(byte_level: Any, metaspace: Any) -> None:

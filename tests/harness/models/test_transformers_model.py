@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import ProviderError
+from harness.errors import ContextOverflow, ProviderError
 from harness.models import Completion, Request, Sampling
 
 pytestmark = pytest.mark.models
@@ -133,7 +133,6 @@ def test_completions_are_cut_to_the_room_the_context_leaves(llama: Any) -> None:
     ("given", "message"),
     [
         ((), "prompt is empty"),
-        ((20,) * 128, "has 128 tokens; llama has 128 positions"),
         ((20, 99999), "token id 99999"),
         ((-1, 20), "token id -1"),
     ],
@@ -143,6 +142,11 @@ def test_prompts_that_cannot_be_completed_are_refused(
 ) -> None:
     with pytest.raises(ProviderError, match=message):
         llama.generate([Request("", ids=given)])
+
+
+def test_a_prompt_without_room_for_a_token_overflows_the_context(llama: Any) -> None:
+    with pytest.raises(ContextOverflow, match="has 128 tokens; llama has 128 positions"):
+        llama.generate([Request("", ids=(20,) * 128)])
 
 
 def test_a_model_without_a_limit_of_positions_has_none(make_tiny: Callable[..., Any]) -> None:
