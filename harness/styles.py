@@ -5,9 +5,10 @@ is written as a turn, and how a real completion is cut into a reason span, an ac
 discarded tail. Parsing never raises and never invents: every character it keeps stands in the
 completion in the same order, only blanks at the ends of the two spans are trimmed.
 
-Known styles: `thought-action` (the default everywhere) and the two protocols of the original ReAct
-code, `react-alfworld` (`> command` lines, `> think: …` answered by `OK.`) and `react-hotpotqa`
-(`Thought 1:`, `Action 1:`, `Observation 1:`, numbered by turn).
+Known styles: `thought-action` (the default everywhere) and the protocols of the original ReAct
+code, `react-alfworld` (`> command` lines, `> think: …` answered by `OK.`), `react-hotpotqa`
+(`Thought 1:`, `Action 1:`, `Observation 1:`, numbered by turn) and `react-webshop` (one `Action:`
+line per turn, `think[…]` answered by `OK.`).
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Style:
         task_mark: what the harness writes between the examples and the task.
         stop, stop_line: where a completion ends (see `harness.models.base.Request`).
         action_mark: what stands before an action where the harness may have to write it.
+        thinking: how a thought that is a turn of its own is written; None where it shares a turn.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Style:
     stop_line: str | None
     reminder: str
     action_mark: str = "Action: "
+    thinking: str | None = None
 
     def at(self, turn: int) -> Style:
         """The style for turn `turn`, the first being 0; itself when markers have no number."""
@@ -73,8 +76,8 @@ class Style:
 
     def compose(self, thought: str, action: str) -> str:
         """The completion that states `thought`, then `action`; either may be empty."""
-        if self.one_line:
-            return f"think: {thought}" if thought else action
+        if self.thinking is not None:
+            return self.thinking.format(thought) if thought else action
         if self.name == "react-hotpotqa":
             if not action:
                 return thought
@@ -87,8 +90,8 @@ class Style:
 
     def parse(self, completion: str) -> Parsed:
         """Cut a completion into spans; the first action counts, the rest is the tail."""
-        if self.one_line:
-            return _parse_command_line(completion)
+        if self.thinking is not None:
+            return _parse_command_line(completion, self.lead.strip(), self.thinking)
         if self.name == "react-hotpotqa":
             return _parse_marked_once(completion, "\n" + self.action_mark)
         return _parse_thought_action(completion)
@@ -108,7 +111,7 @@ class Style:
     @property
     def one_line(self) -> bool:
         """Whether a thought is a turn of its own, answered by `OK.` and costing a step."""
-        return self.name == "react-alfworld"
+        return self.thinking is not None
 
 
 STYLES: dict[str, Style] = {
@@ -133,6 +136,7 @@ STYLES: dict[str, Style] = {
             stop=("\n",),
             stop_line=None,
             reminder="Nothing happens.",
+            thinking="think: {}",
         ),
         Style(
             name="react-hotpotqa",
@@ -144,6 +148,17 @@ STYLES: dict[str, Style] = {
             stop=("\nObservation {i}:",),
             stop_line=None,
             reminder="Invalid action: ",
+        ),
+        Style(
+            name="react-webshop",
+            lead="\nAction:",
+            gap=" ",
+            observation_mark="Observation: ",
+            task_mark="",
+            stop=("\n",),
+            stop_line=None,
+            reminder="Invalid action!",
+            thinking="think[{}]",
         ),
     )
 }
@@ -224,10 +239,10 @@ def _clean(action: str) -> str:
     return action
 
 
-def _parse_command_line(completion: str) -> Parsed:
+def _parse_command_line(completion: str, lead: str, thinking: str) -> Parsed:
     line = next((line.strip() for line in completion.split("\n") if line.strip()), "")
-    line = line.removeprefix(">").strip()
-    if line.startswith("think:"):
+    line = line.removeprefix(lead).strip()
+    if line.startswith(thinking.partition("{}")[0].strip()):
         return Parsed(line, "", line, thinking_turn=True)
     return Parsed("", line, line or None)
 
