@@ -12,14 +12,20 @@ from pathlib import Path
 
 import pytest
 
-NEEDS = {"models": "torch", "textworld": "alfworld", "lucene": "jnius", "browser": "selenium"}
+NEEDS = {
+    "models": "torch",
+    "textworld": "alfworld",
+    "lucene": "jnius",
+    "browser": "selenium",
+    "spacy": "spacy",
+}
 """Marker to the module without which its tests cannot run."""
 
 
 def _data_available() -> bool:
     from sad_envs.data import is_present
 
-    wanted = ("alfworld", "hotpotqa")
+    wanted = ("alfworld", "hotpotqa", "webshop")
     return bool(os.environ.get("SAD_DATA_MIRROR")) or all(map(is_present, wanted))
 
 
@@ -54,7 +60,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             lacking[marker] = f"the package {module} is not installed"
     used = {marker.name for item in items for marker in item.iter_markers()}
     if "realdata" in used and not _data_available():
-        lacking["realdata"] = "set SAD_DATA_MIRROR or run 'harness data fetch alfworld hotpotqa'"
+        lacking["realdata"] = (
+            "set SAD_DATA_MIRROR or run 'harness data fetch alfworld hotpotqa webshop'"
+        )
     if "browser" in used and "browser" not in lacking and not _chromium_available():
         lacking["browser"] = "run 'apt-get install chromium chromium-driver'"
     if "smollm2" in used and "models" not in lacking and not _weights_available():
