@@ -22,7 +22,7 @@ app = typer.Typer(
 
 
 def _mount() -> None:
-    from harness.cli import agent, data, env, model, plugins, run, serve
+    from harness.cli import agent, data, env, model, plugins, run, serve, webshop
 
     app.command("run")(run.run)
     app.command(
@@ -33,6 +33,7 @@ def _mount() -> None:
     app.add_typer(agent.app, name="agent", help="List agents.")
     app.add_typer(model.app, name="model", help="List models, fetch weights.")
     app.add_typer(data.app, name="data", help="List, fetch and verify the benchmarks' data.")
+    app.add_typer(webshop.app, name="webshop", help="Serve the WebShop site.")
 
 
 def _version(wanted: bool) -> None:

@@ -6,6 +6,7 @@ on headers, bodies, connections and idle time. Flask's own server has none of th
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from types import TracebackType
@@ -24,6 +25,9 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+# It reports every request that waits for a thread, as a browser's three at once do.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 LOOPBACK = "127.0.0.1"
 PORT = 3000
