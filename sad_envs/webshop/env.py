@@ -59,7 +59,7 @@ class WebShopEnv(TextTaskEnv):
             `builtin` in generated shops, else `spacy`.
         engine: `bm25`, embedded, or `lucene` on a JVM (extra `lucene`); they rank alike.
         price_seed: of the draws of prices within a range, and of the instructions' ceilings.
-        max_pages: in mode `react`, pages of results that can be reached.
+        max_pages: in mode `react`, pages of results that can be reached; None for all.
         shown_products: in mode `react`, products that a page of results shows.
         num_prev_obs, num_prev_actions: earlier observations and actions before the latest
             observation, with ` [SEP] ` between them.
@@ -78,7 +78,7 @@ class WebShopEnv(TextTaskEnv):
         nouns: str | None = None,
         engine: str = "bm25",
         price_seed: int = 0,
-        max_pages: int = 1,
+        max_pages: int | None = 1,
         shown_products: int = 3,
         num_prev_obs: int = 0,
         num_prev_actions: int = 0,
@@ -109,8 +109,7 @@ class WebShopEnv(TextTaskEnv):
             "num_prev_actions": _whole("num_prev_actions", num_prev_actions),
         }
         if mode == "react":
-            arguments["max_pages"] = _whole("max_pages", max_pages, least=1)
-            arguments["shown_products"] = _whole("shown_products", shown_products, least=1)
+            arguments |= {"max_pages": max_pages, "shown_products": shown_products}
         super().__init__(
             split=split, max_steps=max_steps, arguments=arguments, render_mode=render_mode
         )
@@ -228,7 +227,7 @@ def _purchase(session: Session) -> dict[str, Any]:
     }
 
 
-def _make_view(mode: str, max_pages: int, shown_products: int) -> View:
+def _make_view(mode: str, max_pages: int | None, shown_products: int) -> View:
     if mode == "react":
         from sad_envs.webshop.react import ReactView
 
@@ -245,7 +244,7 @@ def _engine(name: str) -> EngineName:
     return "lucene" if name == "lucene" else "bm25"
 
 
-def _whole(name: str, value: int, least: int = 0) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise EnvError(f"{name} is {value!r}; expected a whole number from {least}")
+def _whole(name: str, value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise EnvError(f"{name} is {value!r}; expected a whole number from 0")
     return value
