@@ -6,7 +6,9 @@ function that makes one. A maker is given, by keyword, what it declares of
 - `model`: the model of `--model`, safe to call from several threads;
 - `format`: how prompts are rendered for that model (`harness.rendering.Format`);
 - `sampling`: how completions are drawn (`harness.models.Sampling`);
-- `shots`: the number of few-shot examples asked for, or None.
+- `shots`: the number of few-shot examples asked for, or None;
+- `action_choice`: `generate`, or `likelihood` to take the likeliest admissible action;
+- `reason`: whether to reason before an action is chosen that way.
 
 One that declares `model` without a default needs `--model`; one that does not declare it takes
 none.
@@ -35,7 +37,7 @@ _TARGETS = {
     "react": "harness.agents.react:ReactAgent",
 }
 
-OFFERED = ("model", "format", "sampling", "shots")
+OFFERED = ("model", "format", "sampling", "shots", "action_choice", "reason")
 """What a maker may declare."""
 
 
