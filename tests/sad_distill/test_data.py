@@ -55,7 +55,7 @@ def test_report_says_what_was_left_out(run: Path) -> None:
 
 
 def test_nothing_left_is_an_error_that_says_why(run: Path) -> None:
-    with pytest.raises(HarnessError, match="no episode is left.*teacher: 4 episodes"):
+    with pytest.raises(HarnessError, match=r"no episode is left.*teacher: 4 episodes"):
         ids(run, envs=("webshop",))
 
 
