@@ -37,6 +37,8 @@ class RunConfig(BaseModel):
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0)
     max_tokens: int = Field(default=160, ge=1)
+    action_choice: Literal["generate", "likelihood"] = "generate"
+    reason: bool = True
     step_timeout: float = Field(default=600.0, gt=0)
     base_url: str | None = None
     api: Literal["auto", "chat", "completions"] = "auto"

@@ -189,6 +189,13 @@ def _check_agent(config: RunConfig, maker: AgentMaker, has_expert: bool) -> None
         )
     if not maker.takes_model and config.model is not None:
         raise HarnessError(f"the agent {config.agent!r} uses no model; leave out --model")
+    if config.action_choice == "likelihood" and "action_choice" not in maker.declared:
+        raise HarnessError(
+            f"the agent {config.agent!r} does not choose actions by likelihood; leave out "
+            "--action-choice"
+        )
+    if not config.reason and config.action_choice != "likelihood":
+        raise HarnessError("--no-reason goes with --action-choice likelihood; add it")
     if config.agent == "expert" and not has_expert:
         raise HarnessError(f"the environment {config.env!r} has no expert; choose another agent")
 
@@ -241,7 +248,14 @@ def _build_agent(
     shared: Model = model
     if config.concurrency > 1 and not getattr(model, "concurrent", False):
         shared = BatchingModel(model, max_batch=config.concurrency)
-    offered = {"model": shared, "format": fmt, "sampling": sampling, "shots": shots}
+    offered = {
+        "model": shared,
+        "format": fmt,
+        "sampling": sampling,
+        "shots": shots,
+        "action_choice": config.action_choice,
+        "reason": config.reason,
+    }
     return maker.make(offered), shared
 
 

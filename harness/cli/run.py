@@ -41,6 +41,13 @@ def run(
     top_p: Annotated[float | None, typer.Option(help="Nucleus sampling.")] = None,
     top_k: Annotated[Number, typer.Option(help="0 for all tokens.")] = None,
     max_tokens: Annotated[Number, typer.Option(help="Tokens per completion.")] = None,
+    action_choice: Annotated[
+        Text,
+        typer.Option(help="generate, or likelihood: take the likeliest admissible action."),
+    ] = None,
+    no_reason: Annotated[
+        bool, typer.Option("--no-reason", help="Choose by likelihood without reasoning first.")
+    ] = False,
     step_timeout: Annotated[
         float | None, typer.Option(help="Seconds an environment may take to answer.")
     ] = None,
@@ -76,6 +83,7 @@ def run(
         "shots": shots, "format": format, "history": history, "last_k": last_k,
         "max_length": max_length, "temperature": temperature, "top_p": top_p, "top_k": top_k,
         "max_tokens": max_tokens, "step_timeout": step_timeout, "base_url": base_url,
+        "action_choice": action_choice, "reason": False if no_reason else None,
         "api": api, "tokenizer": tokenizer, "server_timeout": server_timeout, "device": device,
         "dtype": dtype, "out": out,
         "resume": resume or None,
