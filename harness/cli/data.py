@@ -124,7 +124,11 @@ def path_(name: Annotated[str, typer.Argument(metavar="NAME", help="A fetched da
 @app.command("index")
 def index_(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="hotpotqa, hotpotqa-dev or hotpotqa-train.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="hotpotqa, hotpotqa-dev, hotpotqa-train, webshop or webshop-full.",
+        ),
     ],
     engine: Annotated[str, typer.Option(help="bm25 or lucene.")] = "bm25",
     passages: Annotated[
@@ -132,19 +136,37 @@ def index_(
         typer.Option(
             "--passages",
             metavar="FILE",
-            help="Index these instead: records with title and text, or HotPotQA questions with "
-            "contexts; .json, .jsonl, .gz. May be given several times.",
+            help="HotPotQA only: index these instead: records with title and text, or HotPotQA "
+            "questions with contexts; .json, .jsonl, .gz. May be given several times.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The index folder; else in the cache.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="HotPotQA only: the index folder; else in the cache.")
+    ] = None,
 ) -> None:
-    """Build the search index of an environment's articles; prints its folder.
+    """Build the search index of an environment's articles or products; prints its folder.
 
     One that was cut off is continued, and one that is there and undamaged is kept.
     """
-    from sad_envs.hotpotqa.corpus import index_articles
+    from sad_envs.base import did_you_mean
+    from sad_envs.data import DataError
+    from sad_envs.hotpotqa.corpus import CORPORA, index_articles
+    from sad_envs.webshop.catalogue import DATASETS, index_products
 
-    with shown_count() as progress:
+    if name in DATASETS:
+        if passages or out:
+            raise DataError(
+                f"{name} is indexed as it is, in the cache; leave out --passages, --out"
+            )
+        with shown_count("products") as progress:
+            folder, info = index_products(name, engine, progress=progress)
+        typer.echo(f"{info.documents:,} products, digest {info.digest[:12]}", err=True)
+        typer.echo(str(folder))
+        return
+    if name not in CORPORA:
+        known = (*CORPORA, *DATASETS)
+        raise DataError(f"{name!r} has nothing to index{did_you_mean(name, known)}")
+    with shown_count("articles") as progress:
         folder, info = index_articles(
             name, engine, files=passages or (), out=out, progress=progress
         )
@@ -202,13 +224,13 @@ def shown_progress() -> Iterator[Progress]:
 
 
 @contextmanager
-def shown_count() -> Iterator[Callable[[int], None]]:
-    """A count of articles on stderr: running on a terminal, else a line now and then."""
+def shown_count(what: str) -> Iterator[Callable[[int], None]]:
+    """A count on stderr: running on a terminal, else a line now and then."""
     if not sys.stderr.isatty():
 
         def plain(n: int) -> None:
             if n == 1 or n % 100_000 == 0:
-                typer.echo(f"indexing: {n:,} articles", err=True)
+                typer.echo(f"indexing: {n:,} {what}", err=True)
 
         yield plain
         return
@@ -217,7 +239,7 @@ def shown_count() -> Iterator[Callable[[int], None]]:
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("indexing"), BarColumn(), TextColumn("{task.completed:,} articles"))
+    columns = (TextColumn("indexing"), BarColumn(), TextColumn(f"{{task.completed:,}} {what}"))
     with Bars(*columns, TimeElapsedColumn(), console=Console(file=sys.stderr)) as bars:
         task = bars.add_task("indexing", total=None)
 

@@ -97,6 +97,9 @@ RELEASES = {
 }
 """The first 1,000 products, and all of them."""
 
+DATASETS = {files.dataset: name for name, files in RELEASES.items()}
+"""Entry of the data catalogue to release."""
+
 
 class Catalogue:
     """A catalogue, open. Safe to use from several threads."""
@@ -255,9 +258,8 @@ def index_products(
     if engine not in ENGINES:
         raise EnvError(f"unknown search engine {engine!r}" + did_you_mean(engine, ENGINES))
     chosen: EngineName = "lucene" if engine == "lucene" else "bm25"
-    names = {files.dataset: name for name, files in RELEASES.items()}
-    ensure_catalogue(names[dataset], "spacy", chosen, progress)
-    folder = _index_folder(names[dataset], chosen)
+    ensure_catalogue(DATASETS[dataset], "spacy", chosen, progress)
+    folder = _index_folder(DATASETS[dataset], chosen)
     return folder, index_info(folder, chosen)
 
 
