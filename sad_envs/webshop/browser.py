@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
     from selenium.webdriver.remote.webelement import WebElement
 
+_MARKS = ("<r>", "<a>", "<c>", "<q>")
+"""First words with which the site does not search for the rest."""
+
 _MARK = "window.webshopLeft = true;"
 _FIND = {
     "button": "[...document.querySelectorAll('.btn')].find(e => e.textContent === arguments[0])",
@@ -212,9 +215,7 @@ class BrowserVisit(Session):
 
     def search(self, keywords: Sequence[str]) -> None:
         query = " ".join(keywords)
-        # What the search box or the site would change goes by the address.
-        plain = query.lower().split(" ") == list(keywords) and not set("\r\n") & set(query)
-        if not plain or links.whole_text(query) != query:
+        if not _can_be_typed(query, keywords):
             words = tuple(map(links.whole_text, keywords))
             self._tab.go(self._site + links.results_link(self.sid, words, 1))
         elif not self._tab.submit(query):
@@ -306,3 +307,17 @@ class BrowserVisit(Session):
         if promised != shown:
             differing = next((p for p in zip(promised, shown, strict=False) if p[0] != p[1]), "")
             raise BrowserFailure(f"the page's texts are not those of its parts: {differing!r}")
+
+
+def _can_be_typed(query: str, keywords: Sequence[str]) -> bool:
+    """Whether typing `query` searches for `keywords`; else the search goes by the address.
+
+    The box drops line breaks, and the site lower-cases and splits what it gets. For the search
+    engine a single keyword is its words, unless the first of them is a mark for the site.
+    """
+    if set("\r\n") & set(query) or links.whole_text(query) != query:
+        return False
+    words = query.lower().split(" ")
+    if words == list(keywords):
+        return True
+    return len(keywords) == 1 and words[0] not in _MARKS and (query.isascii() or query.islower())

@@ -10,7 +10,7 @@ from small_shop import SmallShop
 
 from sad_envs.webshop.browser import BrowserTab, BrowserVisit
 from sad_envs.webshop.html import render_page
-from sad_envs.webshop.pages import ItemPage, SearchPage, clickables, url
+from sad_envs.webshop.pages import ItemPage, ResultsPage, SearchPage, clickables, url
 from sad_envs.webshop.reading import BrowserFailure
 from sad_envs.webshop.render import text, text_rich
 from sad_envs.webshop.session import Session
@@ -89,7 +89,7 @@ def test_every_hostile_option_can_be_clicked_and_bought(tab: BrowserTab, site: s
 
 @pytest.mark.parametrize(
     "words",
-    [["Upper"], ["two words"], ["a\nb"], ["\r"], ["['x']"], [""], ["<r>", "x"], ["x" * 5000]],
+    [["red", "mug"], ["a\nb"], ["\r"], ["<r> mug"], ["['x']"], [""], ["<r>", "x"], ["x" * 5000]],
 )
 def test_keywords_arrive_as_they_are(tab: BrowserTab, site: str, words: list[str]) -> None:
     visit = Session(SHOP, GOAL, sid=SID, show_attributes=True)
@@ -97,6 +97,14 @@ def test_keywords_arrive_as_they_are(tab: BrowserTab, site: str, words: list[str
     for one in (visit, there):
         one.search(words)
     _same(visit, there)
+
+
+def test_a_query_is_typed_where_that_finds_the_same(tab: BrowserTab, site: str) -> None:
+    there = _visit(tab, site)
+    there.search(["Red MUG"])
+    assert isinstance(there.page, ResultsPage)
+    assert there.page.keywords == ("red", "mug")
+    assert there.page.asins == SHOP.search(["Red MUG"])[:10] + ("",) * 13
 
 
 def test_a_search_is_possible_from_every_page(tab: BrowserTab, site: str) -> None:
