@@ -1,0 +1,100 @@
+"""What the WebShop expert searches for: words of the instruction, and later words it has read.
+
+Of the many ways to choose these words it takes one that shows the product, which it finds out by
+trying them on the shop's search. Simple choices come first; then words are left out or added one by
+one as long as the product moves up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+MOST_TRIED = 150
+"""Queries tried at most for one that shows the product."""
+
+_CLAUSE = ", and price lower than "
+_EDGES = ".,;:!?()\"'`"
+_FREQUENT = """
+a about am an and any are as at be buy by can color come comes could do does find flavor for from
+get give good have having hello help hi i i'd i'm im in is it it's item its like look looking made
+make makes me my name need of on one or order pair place please price purchase scent search should
+show size so some something style suitable that that's the their them they this to type want wear
+which with would you your
+"""
+_FREQUENT_WORDS = frozenset(_FREQUENT.split())
+_BRACKETS = re.compile(r"[\[\]]")
+
+Rank = Callable[[str], int | None]
+"""Place of the product among the hits of a query, from 0; None when it is not among them."""
+
+
+def request(instruction: str) -> str:
+    """The instruction without its price clause."""
+    asked, clause, _ = instruction.rpartition(_CLAUSE)
+    return asked if clause else instruction
+
+
+def telling_words(text: str) -> list[str]:
+    """The words of a text that a search can use, each once, in order and in lower case."""
+    words = (_BRACKETS.sub("", word).strip(_EDGES) for word in text.lower().split())
+    return list(dict.fromkeys(word for word in words if word and word not in _FREQUENT_WORDS))
+
+
+def first_query(instruction: str) -> str:
+    """All telling words of the instruction, or else the instruction."""
+    words = telling_words(request(instruction))
+    return " ".join(words) or " ".join(_BRACKETS.sub("", instruction).split()) or "product"
+
+
+def find_query(
+    words: Sequence[str], rank: Rank, good: Callable[[int], bool], avoid: Sequence[str] = ()
+) -> str | None:
+    """A query of `words`, in their order, with which the product is at a good place.
+
+    None when there is none among those tried. Queries in `avoid` are not given.
+    """
+    places: dict[tuple[int, ...], int] = {}
+
+    def place(chosen: tuple[int, ...]) -> int:
+        if chosen not in places:
+            query = " ".join(words[i] for i in chosen)
+            found = rank(query) if query not in avoid else None
+            places[chosen] = 1_000 if found is None else found
+        return places[chosen]
+
+    def shows(chosen: tuple[int, ...]) -> bool:
+        return place(chosen) < 1_000 and good(place(chosen))
+
+    for chosen in _runs(len(words)):
+        if shows(chosen):
+            return " ".join(words[i] for i in chosen)
+        if len(places) >= MOST_TRIED // 2:
+            break
+    best = min(places, key=lambda one: (places[one], -len(one)), default=())
+    while len(places) < MOST_TRIED:
+        nearby = sorted(_neighbours(best, len(words)), key=place)
+        if not nearby or place(nearby[0]) >= place(best):
+            return None
+        best = nearby[0]
+        if shows(best):
+            return " ".join(words[i] for i in best)
+    return None
+
+
+def runs(words: Sequence[str]) -> list[str]:
+    """All words; then runs of them, the longer ones first."""
+    return [" ".join(words[i] for i in chosen) for chosen in _runs(len(words))]
+
+
+def _runs(n: int) -> Iterator[tuple[int, ...]]:
+    for size in range(n, 0, -1):
+        for start in range(n - size + 1):
+            yield tuple(range(start, start + size))
+
+
+def _neighbours(chosen: tuple[int, ...], n: int) -> Iterator[tuple[int, ...]]:
+    """With one word less, and with one word more."""
+    if len(chosen) > 1:
+        yield from (tuple(i for i in chosen if i != left_out) for left_out in chosen)
+    yield from (tuple(sorted((*chosen, more))) for more in range(n) if more not in chosen)
