@@ -10,15 +10,17 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "Example": "spans",
-    "SpanScheme": "spans",
-    "SpanStatistics": "spans",
-    "make_examples": "spans",
-    "make_scheme": "spans",
-    "PackedBatch": "pack",
-    "batches": "pack",
-    "collate": "pack",
-    "pack_lengths": "pack",
+    name: module
+    for module, names in {
+        "curriculum": ("Curriculum", "difficulty", "training_order"),
+        "data": ("Dataset", "Evaluation", "Selection", "is_evaluation_split", "load_dataset"),
+        "own_tokenizer": ("train_tokenizer",),
+        "pack": ("PackedBatch", "batches", "collate", "pack_lengths"),
+        "recipes": ("Recipe", "load_recipe", "recipe_names"),
+        "spans": ("Example", "SpanScheme", "SpanStatistics", "make_examples", "make_scheme"),
+        "students": ("Student", "TeacherParts", "make_student", "prune_depth"),
+    }.items()
+    for name in names
 }
 
 __all__ = sorted(_HOMES)

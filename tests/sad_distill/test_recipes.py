@@ -62,6 +62,12 @@ def test_a_file_of_ones_own_extends_a_known_recipe(tmp_path: Path) -> None:
     assert load_recipe(other).training.epochs == 9
 
 
+def test_a_recipe_does_not_pass_for_the_one_it_extends(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('extends = "sad"\n')
+    with pytest.raises(HarnessError, match="the key 'method' is missing"):
+        load_recipe(tmp_path / "mine.toml")
+
+
 def test_recipes_that_extend_each_other_are_refused(tmp_path: Path) -> None:
     for one, two in (("a", "b"), ("b", "a")):
         (tmp_path / f"{one}.toml").write_text(f'method = "m"\nextends = "{two}"\n')
