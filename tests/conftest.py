@@ -53,7 +53,21 @@ def _chromium_available() -> bool:
     return True
 
 
+def _vllm_available() -> bool:
+    from harness.errors import HarnessError
+    from harness.serving import find_python
+
+    try:
+        find_python(None, os.environ)
+    except HarnessError:
+        return False
+    return True
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if importlib.util.find_spec("vllm") is None:
+        # `make test-vllm` runs these with the other interpreter.
+        items[:] = [item for item in items if not item.get_closest_marker("vllm_here")]
     lacking: dict[str, str] = {}
     for marker, module in NEEDS.items():
         if importlib.util.find_spec(module) is None:
@@ -67,6 +81,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         lacking["browser"] = "run 'apt-get install chromium chromium-driver'"
     if "smollm2" in used and "models" not in lacking and not _weights_available():
         lacking["smollm2"] = "run 'harness model fetch smollm2'"
+    if "vllm" in used and not _vllm_available():
+        lacking["vllm"] = "run 'make setup-vllm', or set SAD_VLLM_PYTHON"
     left_out = [item for item in items if any(item.get_closest_marker(m) for m in lacking)]
     if not left_out:
         return

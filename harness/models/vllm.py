@@ -17,14 +17,21 @@ import itertools
 import os
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ContextOverflow, HarnessError, ProviderError
-from harness.models.base import Completion, FinishReason, Request, cut_at_stop
+from harness.models.base import (
+    Completion,
+    FinishReason,
+    Request,
+    ScoreRequest,
+    Scores,
+    cut_at_stop,
+)
 from harness.models.checks import check_request
 from harness.models.ids import shortest_ids
 from harness.rendering import encode
@@ -36,12 +43,13 @@ _KV_CACHE_GIB = 2
 
 @dataclass
 class _Running:
-    """A request in the engine."""
+    """A request in the engine; `finish` makes its result of the last output heard."""
 
-    request: Request
     prompt: list[int]
     parameters: Any
-    future: Future[Completion] = field(default_factory=Future)
+    finish: Callable[[_Running, Any], Any]
+    request: Request | None = None
+    future: Future[Any] = field(default_factory=Future)
 
 
 class VllmModel:
@@ -117,13 +125,56 @@ class VllmModel:
         """
         for request in requests:
             check_request(request)
-        entries = [self._entry(request) for request in requests]
+        return self._results([self._entry(request) for request in requests])
+
+    def score(self, requests: Sequence[ScoreRequest]) -> list[Scores]:
+        """Log-probabilities of given continuations, in order.
+
+        Every sequence is computed whole: vLLM tells them for computed positions alone.
+
+        Raises:
+            ContextOverflow: a sequence leaves no room for a token.
+            ProviderError: the engine failed, or the model is closed.
+        """
+        entries = []
+        for request in requests:
+            for sequence, start in zip(request.sequences, request.starts, strict=True):
+                if not 1 <= start < len(sequence):
+                    raise ProviderError(
+                        f"start {start} in a sequence of {len(sequence)} tokens; expected 1 to "
+                        f"{len(sequence) - 1}"
+                    )
+                entries.append(self._scoring(list(sequence), start))
+        results = iter(self._results(entries))
+        return [self._scores(request, results) for request in requests]
+
+    def _results(self, entries: list[_Running]) -> list[Any]:
         with self._lock:
             if self._closed is not None:
                 raise ProviderError(self._closed)
             for entry in entries:
                 self._arriving.put(entry)
         return [entry.future.result() for entry in entries]
+
+    def _scoring(self, prompt: list[int], start: int) -> _Running:
+        from vllm import SamplingParams
+
+        self._room(prompt)
+        # It cannot be asked for no token at all; the one it draws is not looked at.
+        parameters = SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0)
+
+        def finish(entry: _Running, output: Any) -> tuple[float, ...]:
+            told = output.prompt_logprobs
+            return tuple(
+                float(told[at][entry.prompt[at]].logprob) for at in range(start, len(entry.prompt))
+            )
+
+        return _Running(prompt, parameters, finish)
+
+    def _scores(self, request: ScoreRequest, results: Iterator[tuple[float, ...]]) -> Scores:
+        logprobs = tuple(next(results) for _ in request.sequences)
+        computed = sum(map(len, request.sequences))
+        return Scores(logprobs, Usage(model_calls=1, prompt_tokens=computed))
 
     def describe(self) -> dict[str, Any]:
         """What completions depend on: digests of weights and tokenizer, dtype."""
@@ -149,6 +200,19 @@ class VllmModel:
         from vllm import SamplingParams
 
         prompt = list(request.ids) if request.ids is not None else self._encode(request.text)
+        room = self._room(prompt)
+        sampling = request.sampling
+        parameters = SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            max_tokens=min(room, sampling.max_tokens),
+            seed=request.seed % 2**63,
+        )
+        return _Running(prompt, parameters, self._completion, request)
+
+    def _room(self, prompt: list[int]) -> int:
+        """Tokens that fit after `prompt`, at least one."""
         if not prompt:
             raise ProviderError("the prompt is empty; expected at least one token")
         unknown = next((token for token in prompt if not 0 <= token < self._vocabulary), None)
@@ -164,15 +228,7 @@ class VllmModel:
                 f"the prompt has {len(prompt)} tokens; {self.name} has {self.max_context} "
                 "positions and needs one for the completion"
             )
-        sampling = request.sampling
-        parameters = SamplingParams(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            max_tokens=min(room, sampling.max_tokens),
-            seed=request.seed % 2**63,
-        )
-        return _Running(request, prompt, parameters)
+        return room
 
     def _encode(self, text: str) -> list[int]:
         bos = self.tokenizer.bos_token
@@ -215,29 +271,34 @@ class VllmModel:
         if entry is None:
             return  # it met a stop in an earlier step
         said = output.outputs[0]
-        request = entry.request
-        text, stopped = cut_at_stop(said.text, request.stop, request.stop_line)
+        stopped = False
+        if entry.request is not None:
+            stopped = cut_at_stop(said.text, entry.request.stop, entry.request.stop_line)[1]
         if not (stopped or output.finished):
             return
         del self._running[output.request_id]
         if not output.finished:
             self._engine.abort_request([output.request_id])
-        if said.finish_reason not in (None, "stop", "length"):
+        if said.finish_reason in (None, "stop", "length"):
+            entry.future.set_result(entry.finish(entry, output))
+        else:
             entry.future.set_exception(
                 ProviderError(f"the completion ended with {said.finish_reason!r}")
             )
-            return
-        reason: FinishReason = "eos"
+
+    def _completion(self, entry: _Running, output: Any) -> Completion:
+        said = output.outputs[0]
+        assert entry.request is not None
+        text, stopped = cut_at_stop(said.text, entry.request.stop, entry.request.stop_line)
+        reason: FinishReason = "length" if said.finish_reason == "length" else "eos"
         ids = tuple(said.token_ids)
         if stopped:
             reason = "stop"
             ids = shortest_ids(self.tokenizer, entry.prompt, ids, text)
-        elif said.finish_reason == "length":
-            reason = "length"
         usage = Usage(
             model_calls=1,
             prompt_tokens=len(entry.prompt),
             cached_tokens=output.num_cached_tokens or 0,
             completion_tokens=len(said.token_ids),
         )
-        entry.future.set_result(Completion(text, reason, usage, ids))
+        return Completion(text, reason, usage, ids)

@@ -73,7 +73,7 @@ def play(server: StandIn, out: Path, **settings: Any) -> int:
         "agent": "react", "env": "alfworld", "model": f"openai:{stand_in.MODEL}",
         "base_url": server.base_url, "limit": 3, "concurrency": 3, "max_steps": 2, "out": out,
     }  # fmt: skip
-    return execute(make_config(given | settings))
+    return execute(make_config(given | {"shots": 0} | settings))
 
 
 def outcomes(folder: Path) -> Counter[str]:
@@ -121,10 +121,14 @@ def test_a_refusal_leaves_every_episode_owed(name: str, tmp_path: Path) -> None:
 
 
 def test_an_over_long_context_is_scored_as_such(tmp_path: Path) -> None:
-    with StandIn(fault=lambda number: FAULTS["too long"] if number > 2 else None) as server:
+    def second_turn_too_long(reply: Any, body: dict[str, Any]) -> None:
+        acted = any(message["role"] == "assistant" for message in body["messages"])
+        (stand_in.too_long if acted else stand_in.answer)(reply, body)
+
+    with StandIn(fault=lambda number: second_turn_too_long) as server:
         assert play(server, tmp_path) == 0
     assert outcomes(tmp_path) == {"truncated_context": 3}
-    assert all(row.score == 0 and len(row.turns) == 1 for row in read_episodes(tmp_path))
+    assert all(row.score is not None and len(row.turns) == 1 for row in read_episodes(tmp_path))
 
 
 @pytest.mark.parametrize("headers", [{}, {"Retry_After": "0.2"}])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -30,11 +31,36 @@ def _smollm2() -> Model:
     return load_model("smollm2")
 
 
+def stand_in(body: dict[str, Any]) -> str:
+    """`respond`, for what a server is asked."""
+    text = body["prompt"]
+    sampling = Sampling(temperature=body["temperature"])
+    return respond(Request(text, sampling=sampling, seed=body["seed"]))
+
+
+@contextmanager
+def served() -> Iterator[Model]:
+    from fault_server import MODEL, StandIn
+
+    from harness.models.openai import OpenAIModel
+
+    with StandIn(say=stand_in) as server:
+        yield OpenAIModel(MODEL, base_url=server.base_url, api="completions")
+
+
 BACKENDS = [
     pytest.param("scripted"),
     pytest.param("tiny", marks=pytest.mark.models),
+    pytest.param("openai"),
+    pytest.param("vllm", marks=[pytest.mark.vllm_here, pytest.mark.smollm2, pytest.mark.slow]),
     pytest.param("smollm2", marks=[pytest.mark.models, pytest.mark.smollm2, pytest.mark.slow]),
 ]
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
@@ -42,6 +68,12 @@ def model(request: pytest.FixtureRequest) -> Any:
     made: Model
     if request.param == "scripted":
         made = ScriptedModel(respond)
+    elif request.param == "openai":
+        made = request.getfixturevalue("stack").enter_context(served())
+    elif request.param == "vllm":
+        from harness.models import load_model
+
+        made = load_model("vllm:smollm2")
     elif request.param == "tiny":
         make: Callable[..., Model] = request.getfixturevalue("make_tiny")
         made = make()
@@ -127,7 +159,8 @@ def test_max_tokens_is_a_limit(model: Model) -> None:
 
 def test_the_same_seed_gives_the_same_text(model: Model) -> None:
     first, again = model.generate([ask(seed=5)]), model.generate([ask(seed=5)])
-    assert first == again
+    assert [done.text for done in first] == [done.text for done in again]
+    assert [done.ids for done in first] == [done.ids for done in again]
 
 
 def test_other_seeds_give_other_texts(model: Model) -> None:

@@ -1,0 +1,172 @@
+"""A real vLLM server with SmolLM2, in an interpreter of its own, driven as a user would."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from harness.models import Model, Request, Sampling, load_model
+from harness.store import ERRORS, read_episodes
+
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.models,
+    pytest.mark.smollm2,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("vllm"),
+]
+
+HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
+
+
+class Served:
+    """`harness serve smollm2` on a port that stays the same over restarts."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.base_url = f"http://127.0.0.1:{self.port}/v1"
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> str:
+        """Start it; the line it prints once it answers."""
+        self.process = subprocess.Popen(
+            [*HARNESS, "serve", "smollm2", "--port", str(self.port), "--max-model-len", "2048"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def processes(self) -> list[psutil.Process]:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def end(self, number: int) -> list[psutil.Process]:
+        """Signal `harness serve`; the server's processes that outlive it by ten seconds."""
+        assert self.process is not None
+        left = self.processes()
+        self.process.send_signal(number)
+        self.process.wait(60)
+        return psutil.wait_procs(left, 10)[1]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    server = Served()
+    line = server.start()
+    assert line.startswith("harness run --agent react --model openai:smollm2 --base-url"), line
+    yield server
+    assert server.end(signal.SIGTERM) == []
+
+
+def run(served: Served, out: Path, env: str, *more: str) -> list[str]:
+    return [
+        *HARNESS, "run", "--agent", "react", "--model", "openai:smollm2", "--tokenizer", "smollm2",
+        "--base-url", served.base_url, "--env", env, "--max-steps", "6", "--max-tokens", "48",
+        "--out", str(out), *more,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def models(served: Served) -> Iterator[tuple[Model, Model]]:
+    remote = load_model("openai:smollm2", base_url=served.base_url, tokenizer="smollm2")
+    local = load_model("smollm2", dtype="float32")
+    yield remote, local
+    remote.close()
+    local.close()
+
+
+def prompts(tokenizer: Any) -> list[Request]:
+    """Fifty prompts, the kind that episodes have."""
+    places = ["fridge", "desk", "shelf", "drawer", "bed", "sink", "sofa", "lamp", "safe", "stove"]
+    seen = ["nothing", "a pen 1", "a cup 2 and a plate 1", "an open book", "two apples"]
+    texts = [
+        f"Observation: You are in a room with a {place} 1. On it you see {what}.\nThought:"
+        for place in places
+        for what in seen
+    ]
+    return [
+        Request(text, ids=tuple(tokenizer(text)["input_ids"]), sampling=Sampling(max_tokens=16))
+        for text in texts
+    ]
+
+
+def test_greedy_completions_are_those_of_transformers(models: tuple[Model, Model]) -> None:
+    remote, local = models
+    requests = prompts(local.tokenizer)
+    there, here = remote.generate(requests), local.generate(requests)
+    equal = sum(a.text == b.text and a.ids == b.ids for a, b in zip(there, here, strict=True))
+    assert equal >= 45
+    assert all(a.usage.prompt_tokens == b.usage.prompt_tokens
+               for a, b in zip(there, here, strict=True))  # fmt: skip
+
+
+def test_a_stop_line_means_the_same_on_both(models: tuple[Model, Model]) -> None:
+    remote, local = models
+    text = "Action: look\nObservation: a desk\nAction: go\nObservation: a pen\n"
+    request = Request(
+        text, ids=tuple(local.tokenizer(text)["input_ids"]),  # type: ignore[misc]
+        sampling=Sampling(max_tokens=60), stop=("\nObservation:",), stop_line="Action:",
+    )  # fmt: skip
+    (there,), (here,) = remote.generate([request]), local.generate([request])
+    assert (there.text, there.ids, there.finish_reason) == (here.text, here.ids, "stop")
+    assert there.usage.completion_tokens <= here.usage.completion_tokens + 1
+
+
+@pytest.mark.parametrize("env", ["alfworld", "hotpotqa"])
+def test_concurrent_episodes_complete(env: str, served: Served, tmp_path: Path) -> None:
+    command = run(served, tmp_path, env, "--limit", "12", "--concurrency", "12")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = list(read_episodes(tmp_path))
+    assert len({row.key for row in rows}) == 12
+    for row in rows:
+        assert row.exact_text
+        assert all(turn.completion_ids for turn in row.turns if turn.raw_completion)
+        assert row.usage.prompt_tokens > 0
+        assert all(0 < turn.usage.completion_tokens <= 49 for turn in row.turns)
+
+
+def test_a_run_survives_the_death_of_its_server(served: Served, tmp_path: Path) -> None:
+    """The server is killed hard in mid-run and started again; a resumed run completes."""
+    command = run(served, tmp_path, "alfworld", "--limit", "12", "--concurrency", "4")
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    give_up = time.monotonic() + 120
+    while not len(list(read_episodes(tmp_path))) and time.monotonic() < give_up:
+        time.sleep(0.2)
+    for process in served.processes():
+        process.kill()
+    running.communicate(timeout=300)
+    assert running.returncode == 1
+    before = [row.key for row in read_episodes(tmp_path)]
+    assert 0 < len(before) < 12
+    assert {row.outcome for row in read_episodes(tmp_path, ERRORS)} == {"provider_error"}
+    assert served.process is not None
+    assert served.process.wait(60) == 2
+    served.start()
+    resumed = subprocess.run(
+        [*command, "--resume"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    keys = [row.key for row in read_episodes(tmp_path)]
+    assert keys[: len(before)] == before
+    assert len(set(keys)) == len(keys) == 12
+
+
+def test_a_killed_harness_serve_leaves_no_process(served: Served) -> None:
+    """Last, as it ends the server that the others use: the command dies and cannot clean up."""
+    assert served.end(signal.SIGKILL) == []
+    served.start()
+    os.kill(served.process.pid, 0)  # type: ignore[union-attr]
