@@ -26,7 +26,6 @@ from sad_envs.webshop.pages import (
     BUY_NOW,
     NEXT,
     PREVIOUS,
-    SEARCH,
     DonePage,
     ItemPage,
     ResultsPage,
@@ -42,20 +41,23 @@ from sad_envs.webshop.session import Session, Shop
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from selenium.webdriver.remote.webelement import WebElement
-
 _MARKS = ("<r>", "<a>", "<c>", "<q>")
 """First words with which the site does not search for the rest."""
 
 _MARK = "window.webshopLeft = true;"
+"""Tells the page that is left from the one that comes."""
+
 _FIND = {
-    "button": "[...document.querySelectorAll('.btn')].find(e => e.textContent === arguments[0])",
-    "link": "[...document.querySelectorAll('a.product-link')]"
-    ".find(e => e.textContent === arguments[0])",
-    "option": "[...document.querySelectorAll('.radio-toolbar input[type=radio]')]"
-    ".find(e => e.name === arguments[0] && e.value === arguments[1])",
-    "box": "document.getElementById('search_input')",
+    "button": "const found = [...document.querySelectorAll('.btn')]"
+    ".find(e => e.textContent === arguments[0]);",
+    "link": "const found = [...document.querySelectorAll('a.product-link')]"
+    ".find(e => e.textContent === arguments[0]);",
+    "option": "const found = [...document.querySelectorAll('.radio-toolbar input[type=radio]')]"
+    ".find(e => e.name === arguments[0] && e.value === arguments[1]);",
+    "search": "const box = document.getElementById('search_input');"
+    "if (box) box.value = arguments[0]; const found = box?.form.querySelector('.btn');",
 }
+_LEAVE = f"if (!found) return null; {_MARK} return found;"
 _POLL_SECONDS = 0.005
 
 
@@ -101,10 +103,9 @@ class BrowserTab:
         )
 
         with self._mended():
-            element = self._find(kind, *what)
+            element = self._driver.execute_script(f"{_FIND[kind]}{_LEAVE}", *what)
             if element is None:
                 return False
-            self._driver.execute_script(_MARK)
             try:
                 element.click()
             except (ElementClickInterceptedException, ElementNotInteractableException):
@@ -116,12 +117,7 @@ class BrowserTab:
 
         The text is set at once: the driver cannot type characters beyond the first Unicode plane.
         """
-        with self._mended():
-            box = self._find("box")
-            if box is None:
-                return False
-            self._driver.execute_script("arguments[0].value = arguments[1]", box, query)
-        return self.click("button", SEARCH)
+        return self.click("search", query)
 
     def read(self) -> dict[str, Any]:
         """What the page says, once it is there; see `sad_envs.webshop.reading`."""
@@ -167,12 +163,6 @@ class BrowserTab:
         if self._chromium is None:
             raise BrowserFailure("the browser has ended; reset starts another")
         return self._chromium.driver
-
-    def _find(self, kind: str, *what: str) -> WebElement | None:
-        element: WebElement | None = self._driver.execute_script(
-            f"return {_FIND[kind]} ?? null", *what
-        )
-        return element
 
     def _cdp(self, command: str, **parameters: Any) -> Any:
         sent = {"cmd": command, "params": parameters}
