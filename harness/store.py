@@ -17,6 +17,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
@@ -31,6 +32,8 @@ EPISODES, ERRORS, CONFIG, ENV, SUMMARY, LOG = (
     "summary.json",
     "run.log",
 )
+PICTURES = "screenshots"
+"""The folder of a run for what its environment showed, a folder per episode."""
 
 
 def config_digest(config: dict[str, Any]) -> str:
@@ -122,6 +125,20 @@ class RunStore:
                     raise
         except OSError as error:
             raise HarnessError(_os_line(error, path)) from error
+
+    def keep_picture(self, task_id: str, repeat: int, turn: int, png: bytes) -> str:
+        """Write what an environment showed after a turn; 0 is the beginning.
+
+        Returns the file's name in the run directory. May be called from any thread.
+        """
+        name = f"{PICTURES}/{quote(task_id, safe='')}-{repeat}/{turn}.png"
+        path = self.folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png)
+        except OSError as error:
+            raise HarnessError(_os_line(error, path)) from error
+        return name
 
     def write_env(self, description: dict[str, Any]) -> None:
         """Record versions of packages, backends, python and platform."""
