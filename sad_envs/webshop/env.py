@@ -147,7 +147,7 @@ class WebShopEnv(TextTaskEnv):
     def prompt(self, style: str = "thought-action", shots: int | None = None) -> PromptParts:
         from sad_envs.webshop.prompts import prompt_parts
 
-        return prompt_parts(style, shots)
+        return prompt_parts(style, shots, mode=self.behaviour["mode"])
 
     def close(self) -> None:
         # A generated shop belongs to the process.

@@ -3,9 +3,9 @@
 It knows which product the instruction was written for, and behaves as one who finds it: it reaches
 the product by a search with words of the instruction, or of titles it was shown, and by clicks on
 what the page shows. Which of these words it takes, and which detail pages are worth opening, it
-knows. On the way it opens products that are shown before and look as good, and leaves them for what
-it reads there: an option that is not offered, an attribute that no text names. Where no query shows
-the product, it buys the best match it has seen.
+knows. A product that is shown before and meets the whole request is as good. Others that look so it
+opens on the way, and leaves them for what it reads there: an option that is not offered, an attribute
+that no text names. Where no query shows the product, it buys the best match it has seen.
 
 It works in every mode of the environment and in the browser, and plans so that the purchase comes
 within the step limit, thoughts that cost a step included. Actions depend on the task and the pages,
@@ -31,7 +31,7 @@ from sad_envs.webshop.matching import (
 )
 from sad_envs.webshop.pages import PER_PAGE, ItemPage, ResultsPage, SearchPage, SubPage
 from sad_envs.webshop.products import Product
-from sad_envs.webshop.queries import find_query, first_query, request, runs, telling_words
+from sad_envs.webshop.queries import find_query, first_query, request, simple_queries, telling_words
 from sad_envs.webshop.react import ReactView
 from sad_envs.webshop.reward import matched_attributes
 from sad_envs.webshop.session import Session
@@ -161,7 +161,7 @@ class Expert:
             shown = search((query,))[: self._shown]
             return max((self._worth(progress, asin) for asin in shown), default=-1.0)
 
-        tried = [first_query(instruction), *runs(telling_words(request(instruction)))]
+        tried = [first_query(instruction), *simple_queries(telling_words(request(instruction)))]
         return max(tried[:MOST_COMPARED], key=worth)
 
     # -- results ----------------------------------------------------------------------------
@@ -174,7 +174,8 @@ class Expert:
             return self._open(progress, progress.target, shown)
         if not progress.settled:
             for product in shown:
-                if product.asin == progress.target:
+                if product.asin == progress.target or self._worth(progress, product.asin) == 1.0:
+                    progress.target = product.asin
                     return self._open(progress, product.asin, shown)
                 if self._worth_a_look(progress, product):
                     progress.detours += 1
@@ -221,7 +222,7 @@ class Expert:
         common = wanted & set(telling_words(product.title))
         if len(common) < len(wanted & set(telling_words(target.title))):
             return False
-        if whole.prices[0] > goal.price_upper:
+        if whole.query != goal.query or whole.prices[0] > goal.price_upper:
             return False
         missing = lacking_options(whole, goal)
         unmet = [one for one in goal.attributes if not matched_attributes(whole, (one,))]

@@ -23,6 +23,7 @@ show size so some something style suitable that that's the their them they this 
 which with would you your
 """
 _FREQUENT_WORDS = frozenset(_FREQUENT.split())
+_LETTER = re.compile(r"\w")
 _BRACKETS = re.compile(r"[\[\]]")
 
 Rank = Callable[[str], int | None]
@@ -38,7 +39,11 @@ def request(instruction: str) -> str:
 def telling_words(text: str) -> list[str]:
     """The words of a text that a search can use, each once, in order and in lower case."""
     words = (_BRACKETS.sub("", word).strip(_EDGES) for word in text.lower().split())
-    return list(dict.fromkeys(word for word in words if word and word not in _FREQUENT_WORDS))
+    return list(
+        dict.fromkeys(
+            word for word in words if _LETTER.search(word) and word not in _FREQUENT_WORDS
+        )
+    )
 
 
 def first_query(instruction: str) -> str:
@@ -66,11 +71,9 @@ def find_query(
     def shows(chosen: tuple[int, ...]) -> bool:
         return place(chosen) < 1_000 and good(place(chosen))
 
-    for chosen in _runs(len(words)):
+    for chosen in _simple(len(words)):
         if shows(chosen):
             return " ".join(words[i] for i in chosen)
-        if len(places) >= MOST_TRIED // 2:
-            break
     best = min(places, key=lambda one: (places[one], -len(one)), default=())
     while len(places) < MOST_TRIED:
         nearby = sorted(_neighbours(best, len(words)), key=place)
@@ -82,15 +85,16 @@ def find_query(
     return None
 
 
-def runs(words: Sequence[str]) -> list[str]:
-    """All words; then runs of them, the longer ones first."""
-    return [" ".join(words[i] for i in chosen) for chosen in _runs(len(words))]
+def simple_queries(words: Sequence[str]) -> list[str]:
+    """All words; all but one or two neighbours; then runs of them, the longer ones first."""
+    return [" ".join(words[i] for i in chosen) for chosen in _simple(len(words))]
 
 
-def _runs(n: int) -> Iterator[tuple[int, ...]]:
-    for size in range(n, 0, -1):
-        for start in range(n - size + 1):
-            yield tuple(range(start, start + size))
+def _simple(n: int) -> list[tuple[int, ...]]:
+    every = tuple(range(n))
+    cut = [every[:i] + every[i + size :] for size in (0, 1, 2) for i in range(n - size + 1)]
+    runs = [every[i : i + size] for size in range(n, 1, -1) for i in range(n - size + 1)]
+    return [one for one in dict.fromkeys((*cut, *runs)) if one][: MOST_TRIED // 2]
 
 
 def _neighbours(chosen: tuple[int, ...], n: int) -> Iterator[tuple[int, ...]]:
