@@ -26,6 +26,7 @@ class RunConfig(BaseModel):
     repeats: int = Field(default=1, ge=1)
     seed: int = Field(default=0, ge=0)
     concurrency: int = Field(default=1, ge=1, le=1024)
+    model_concurrency: int | None = Field(default=None, ge=1)
     max_steps: int | None = Field(default=None, ge=1)
     prompt_style: Literal["thought-action", "react-original"] = "thought-action"
     shots: int | None = Field(default=None, ge=0)
@@ -37,9 +38,16 @@ class RunConfig(BaseModel):
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0)
     max_tokens: int = Field(default=160, ge=1)
+    retries: int = Field(default=6, ge=0)
+    call_timeout: float = Field(default=600.0, gt=0)
     action_choice: Literal["generate", "likelihood"] = "generate"
     reason: bool = True
     step_timeout: float = Field(default=600.0, gt=0)
+    episode_timeout: float | None = Field(default=None, gt=0)
+    run_timeout: float | None = Field(default=None, gt=0)
+    max_total_tokens: int | None = Field(default=None, ge=1)
+    max_cost: float | None = Field(default=None, gt=0)
+    prices: Path | None = Field(default=None, strict=False)
     base_url: str | None = None
     api: Literal["auto", "chat", "completions"] = "auto"
     tokenizer: str | None = None

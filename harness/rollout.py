@@ -1,7 +1,8 @@
 """One episode: an agent and an environment until one of them ends it.
 
 A bad rollout is data, not a crash: whatever goes wrong is classified once, by the boundary it
-crossed (environment, agent, provider), and becomes the episode's outcome.
+crossed (environment, agent, provider), and becomes the episode's outcome. What it is doing at any
+time is noted on its watch, so that it can be ended from outside.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.agents.base import Agent, Context, Reply
+from harness.budget import Ledger
+from harness.deadlines import GRACE_SECONDS, EpisodeOver, EpisodeWatch, watching
 from harness.errors import ContextOverflow, HarnessError, ProviderError
 from harness.styles import DEFAULT_STYLE, Parsed, get_style, resolve_action
 from harness.trajectory import (
@@ -23,7 +27,6 @@ from harness.trajectory import (
     PromptExample,
     Span,
     Turn,
-    Usage,
 )
 from harness.worker import EnvFailure, EnvWorker, clean_text
 
@@ -44,57 +47,143 @@ class Job:
         return self.env_id, self.task_id, self.repeat
 
     @property
+    def session(self) -> str:
+        """What the episode's model calls have in common."""
+        return "/".join(map(str, self.key))
+
+    @property
     def seed(self) -> int:
         """The episode's seed, from run seed, task and repeat alone."""
         text = f"{self.run_seed}\n{self.task_id}\n{self.repeat}"
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-class Stopped(Exception):
-    """The run was interrupted; the episode is dropped and owed again."""
+class Attempt:
+    """One attempt at a job.
 
+    Its thread calls `play`; if the episode is ended from outside, `cut` gives what there is of it.
+    Only one of the two may be used for the result (see `EpisodeWatch.claim`).
+    """
 
-def rollout(
-    worker: EnvWorker,
-    agent: Agent,
-    job: Job,
-    *,
-    style: str,
-    shots: int | None,
-    model: str | None,
-    stopped: Callable[[], bool] = lambda: False,
-) -> Episode:
-    """Play one episode. Raises `HarnessError` only for what would spoil every episode."""
-    started = time.monotonic()
-    recorder = _Recorder(job, agent.name, model)
-    try:
-        observation, info = worker.reset(job.task_id, job.seed)
-        recorder.begin(observation, info, _prompt(worker, agent, style, shots, observation))
+    def __init__(
+        self,
+        worker: EnvWorker,
+        agent: Agent,
+        job: Job,
+        *,
+        style: str,
+        shots: int | None,
+        model: str | None,
+        watch: EpisodeWatch | None = None,
+        ledger: Ledger | None = None,
+        keep_picture: Callable[[str, int, int, bytes], str] | None = None,
+    ) -> None:
+        self.job = job
+        self.worker = worker
+        self.watch = watch or EpisodeWatch(job.task_id)
+        self._agent = agent
+        self._style, self._shots = style, shots
+        self._ledger = ledger or Ledger()
+        self._keep_picture = keep_picture
+        self._recorder = _Recorder(job, agent.name, model, self.watch)
+
+    def play(self) -> Episode:
+        """Play to the end. Raises `HarnessError` only for what would spoil every episode."""
+        recorder, watch = self._recorder, self.watch
+        self.worker.ends = watch.ends
+        try:
+            with watching(watch):
+                self._play()
+        except EpisodeOver as error:
+            recorder.fail(error.outcome, str(error))
+        except EnvFailure as error:
+            self._fail(Outcome.ENV_ERROR, error)
+        except ContextOverflow as error:
+            recorder.truncate_context(str(error))
+        except ProviderError as error:
+            self._fail(Outcome.PROVIDER_ERROR, error)
+        except HarnessError:
+            raise
+        except Exception as error:  # noqa: BLE001  the boundary: an agent's bug is an outcome
+            recorder.fail(Outcome.AGENT_ERROR, f"{type(error).__name__}: {error}")
+        return recorder.episode()
+
+    def cut(self, outcome: Outcome, error: str) -> Episode:
+        """The episode as far as it came, ended with an unscored `outcome`."""
+        self._recorder.fail(outcome, error)
+        return self._recorder.episode()
+
+    def _play(self) -> None:
+        recorder, worker, job = self._recorder, self.worker, self.job
+        with self._environment("reset"):
+            observation, info = worker.reset(job.task_id, job.seed)
+            prompt = _prompt(worker, self._agent, self._style, self._shots, observation)
+        self._picture(info, 0)
+        recorder.begin(observation, info, prompt)
         context = Context(
             prompt=recorder.prompt,
             style=get_style(recorder.prompt.style),
             observation=observation,
             info=info,
             seed=job.seed,
-            session="/".join(map(str, job.key)),
-            expert=worker.expert,
+            session=job.session,
+            expert=self._expert,
             turns=recorder.turns,
         )
         while recorder.outcome is None:
-            if stopped():
-                raise Stopped
-            _turn(worker, agent, context, recorder)
-    except EnvFailure as error:
-        recorder.fail(Outcome.ENV_ERROR, str(error))
-    except ContextOverflow as error:
-        recorder.truncate_context(str(error))
-    except ProviderError as error:
-        recorder.fail(Outcome.PROVIDER_ERROR, str(error))
-    except (HarnessError, Stopped):
-        raise
-    except Exception as error:  # noqa: BLE001  the boundary: an agent's bug is an outcome
-        recorder.fail(Outcome.AGENT_ERROR, f"{type(error).__name__}: {error}")
-    return recorder.episode(time.monotonic() - started)
+            self._turn(context)
+
+    def _environment(self, what: str) -> AbstractContextManager[None]:
+        watch = self.watch
+        return watch.doing(what, watch.deadlines.step + GRACE_SECONDS, Outcome.ENV_ERROR)
+
+    def _expert(self, observation: str, info: dict[str, Any]) -> tuple[str, str]:
+        with self._environment("the expert"):
+            return self.worker.expert(observation, info)
+
+    def _turn(self, context: Context) -> None:
+        recorder, watch = self._recorder, self.watch
+        watch.turn = len(context.turns) + 1
+        watch.check()
+        self._ledger.check()
+        style = context.style = context.style.at(len(context.turns))
+        calls = watch.spent.model_calls
+        reply = self._agent.reply(context)
+        if watch.spent.model_calls == calls:
+            # An agent with a model of its own says itself what it spent.
+            self._ledger.add(reply.usage)
+            watch.spent += reply.usage
+        reply = replace(reply, text=clean_text(reply.text))
+        parsed = style.parse(reply.text)
+        action = parsed.action
+        if action is not None and not parsed.thinking_turn and not style.one_line:
+            action = resolve_action(action, context.info.get("admissible_actions"))
+        # A turn without an action still costs a step, so that an episode always ends.
+        with self._environment("a step"):
+            observation, reward, terminated, truncated, info = self.worker.step(action or "")
+        valid = bool(info["valid_action"])
+        if parsed.thinking_turn:
+            observation, valid = "OK.", True
+        elif action is None:
+            observation, valid = style.reminder, False
+        picture = self._picture(info, len(context.turns) + 1)
+        recorder.turn(reply, parsed, action, observation, valid, reward, info, picture)
+        context.observation, context.info = observation, info
+        if terminated or truncated:
+            recorder.end(truncated and not terminated, info)
+
+    def _picture(self, info: dict[str, Any], turn: int) -> dict[str, str]:
+        """Keep the picture that comes with `info`, if any: what the turn's row says of it."""
+        png = info.pop("screenshot", None)
+        if not isinstance(png, bytes) or self._keep_picture is None:
+            return {}
+        name = self._keep_picture(self.job.task_id, self.job.repeat, turn, png)
+        return {"screenshot": name}
+
+    def _fail(self, outcome: Outcome, error: Exception) -> None:
+        if self.watch.over:
+            outcome, error = Outcome.TRUNCATED_TIME, EnvFailure(self.watch.out_of_time)
+        self._recorder.fail(outcome, str(error))
 
 
 def _prompt(
@@ -128,31 +217,10 @@ def _prompt(
     )
 
 
-def _turn(worker: EnvWorker, agent: Agent, context: Context, recorder: _Recorder) -> None:
-    style = context.style = context.style.at(len(context.turns))
-    reply = agent.reply(context)
-    reply = replace(reply, text=clean_text(reply.text))
-    parsed = style.parse(reply.text)
-    action = parsed.action
-    if action is not None and not parsed.thinking_turn and not style.one_line:
-        action = resolve_action(action, context.info.get("admissible_actions"))
-    # A turn without an action still costs a step, so that an episode always ends.
-    observation, reward, terminated, truncated, info = worker.step(action or "")
-    valid = bool(info["valid_action"])
-    if parsed.thinking_turn:
-        observation, valid = "OK.", True
-    elif action is None:
-        observation, valid = style.reminder, False
-    recorder.turn(reply, parsed, action, observation, valid, reward, info)
-    context.observation, context.info = observation, info
-    if terminated or truncated:
-        recorder.end(truncated and not terminated, info)
-
-
 class _Recorder:
     """Collects an episode while it happens, so that a failure keeps what came before it."""
 
-    def __init__(self, job: Job, agent: str, model: str | None) -> None:
+    def __init__(self, job: Job, agent: str, model: str | None, watch: EpisodeWatch) -> None:
         self.prompt = Prompt()
         self.turns: list[Turn] = []
         self.outcome: Outcome | None = None
@@ -167,6 +235,7 @@ class _Recorder:
             "task_type": job.task_type,
         }
         self._score = 0.0
+        self._watch = watch
 
     def begin(self, observation: str, info: dict[str, Any], prompt: Prompt) -> None:
         self.prompt = prompt
@@ -181,6 +250,7 @@ class _Recorder:
         valid: bool,
         reward: float,
         info: dict[str, Any],
+        more: dict[str, Any],
     ) -> None:
         spans = [Span(kind="reason", text=parsed.reason)] if parsed.reason else []
         if parsed.act:
@@ -196,6 +266,7 @@ class _Recorder:
                 finish_reason=reply.finish_reason,
                 usage=reply.usage,
                 completion_ids=reply.ids,
+                **more,
             )
         )
         self._score = float(info["score"])
@@ -220,15 +291,16 @@ class _Recorder:
         self.outcome = outcome
         self._row.update(success=success, score=self._score)
 
-    def episode(self, seconds: float) -> Episode:
+    def episode(self) -> Episode:
         assert self.outcome is not None
+        turns = tuple(self.turns)
         return Episode(
             **self._row,
             outcome=self.outcome,
             prompt=self.prompt,
-            turns=tuple(self.turns),
-            n_steps=len(self.turns),
-            n_invalid=sum(not turn.valid for turn in self.turns),
-            usage=sum((turn.usage for turn in self.turns), Usage()),
-            wall_seconds=round(seconds, 4),
+            turns=turns,
+            n_steps=len(turns),
+            n_invalid=sum(not turn.valid for turn in turns),
+            usage=self._watch.spent,
+            wall_seconds=round(time.monotonic() - self._watch.started, 4),
         )

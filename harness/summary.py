@@ -6,9 +6,12 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.trajectory import Episode
+from harness.trajectory import Episode, Prompt, Usage
+
+if TYPE_CHECKING:
+    from harness.budget import Price
 
 
 def wilson(successes: int, n: int, z: float = 1.959963984540054) -> tuple[float, float] | None:
@@ -35,6 +38,7 @@ class Row:
     mean_steps: float | None
     invalid_rate: float | None
     prompt_tokens: int
+    cached_tokens: int
     completion_tokens: int
     wall_seconds: float
 
@@ -54,7 +58,8 @@ def summarise(
     done = set()
     for episode in scored:
         done.add(episode.key)
-        groups[episode.task_type].append(episode.model_copy(update={"turns": ()}))
+        light = episode.model_copy(update={"turns": (), "prompt": Prompt()})
+        groups[episode.task_type].append(light)
     owed = Counter(kind for kind in planned if kind)
     if not owed:
         tried = {e.key: e.task_type for e in unscored if e.key not in done}
@@ -81,6 +86,7 @@ def _row(name: str, group: list[Episode], planned: int) -> Row:
         mean_steps=steps / n if n else None,
         invalid_rate=sum(e.n_invalid for e in group) / steps if steps else None,
         prompt_tokens=sum(e.usage.prompt_tokens for e in group),
+        cached_tokens=sum(e.usage.cached_tokens for e in group),
         completion_tokens=sum(e.usage.completion_tokens for e in group),
         wall_seconds=sum(e.wall_seconds for e in group),
     )
@@ -89,3 +95,72 @@ def _row(name: str, group: list[Episode], planned: int) -> Row:
 def as_json(rows: list[Row]) -> list[dict[str, Any]]:
     """Rows as plain data."""
     return [asdict(row) for row in rows]
+
+
+class Spending:
+    """What the attempts of a run have spent: a total of all, and a mean over scored episodes."""
+
+    def __init__(self) -> None:
+        self.scored, self.unscored = Usage(), Usage()
+        self.n_scored, self.n_unscored = 0, 0
+
+    def add(self, attempt: Episode) -> None:
+        """Count an attempt, scored or not."""
+        if attempt.outcome.scored:
+            self.n_scored += 1
+            self.scored += attempt.usage
+        else:
+            self.n_unscored += 1
+            self.unscored += attempt.usage
+
+    def as_json(self, price: Price | None) -> dict[str, Any]:
+        """Plain data; costs are there when there is a price. Nothing is a mean but what says so."""
+        parts = {
+            "total": self.scored + self.unscored,
+            "scored_total": self.scored,
+            "unscored_total": self.unscored,
+        }
+        data: dict[str, Any] = {name: _usage(usage, price) for name, usage in parts.items()}
+        data["mean_per_scored_episode"] = (
+            {key: value / self.n_scored for key, value in data["scored_total"].items()}
+            if self.n_scored
+            else None
+        )
+        data["attempts"] = {"scored": self.n_scored, "unscored": self.n_unscored}
+        data["currency"] = price.currency if price is not None else None
+        return data
+
+    def lines(self, price: Price | None) -> list[str]:
+        """The same for people; empty when no model was called."""
+        total = self.scored + self.unscored
+        if not total.model_calls:
+            return []
+        lines = [f"total: {_words(total, price)} in {total.model_calls:,} model calls"]
+        if self.unscored.model_calls:
+            lines.append(f"of it in {self.n_unscored} attempts without a score: "
+                         f"{_words(self.unscored, price)}")  # fmt: skip
+        if self.n_scored:
+            n = self.n_scored
+            line = (
+                f"mean per scored episode: {self.scored.prompt_tokens / n:,.0f} tokens in, "
+                f"{self.scored.completion_tokens / n:,.0f} out"
+            )
+            if price is not None:
+                line += f", {price.cost(self.scored) / n:.4g} {price.currency}"
+            lines.append(line)
+        return lines
+
+
+def _usage(usage: Usage, price: Price | None) -> dict[str, float]:
+    data: dict[str, float] = usage.model_dump()
+    if price is not None:
+        data["cost"] = price.cost(usage)
+    return data
+
+
+def _words(usage: Usage, price: Price | None) -> str:
+    words = (
+        f"{usage.prompt_tokens:,} tokens in ({usage.cached_tokens:,} cached), "
+        f"{usage.completion_tokens:,} out"
+    )
+    return words if price is None else f"{words}, {price.cost(usage):.4g} {price.currency}"

@@ -18,6 +18,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -211,9 +212,14 @@ def _end_with_parent() -> None:
 
 
 class EnvWorker:
-    """A handle on one worker process. Not for use from two threads at once, but for `kill`."""
+    """A handle on one worker process. Not for use from two threads at once, but for `kill`.
+
+    Attributes:
+        ends: when the episode's time is up, on the monotonic clock; no call lasts longer.
+    """
 
     def __init__(self, spec: EnvSpec, *, deadline: float) -> None:
+        self.ends = math.inf
         self._spec = spec
         self._deadline = deadline
         self._process: Any = None
@@ -304,9 +310,9 @@ class EnvWorker:
         assert pipe is not None
         try:
             pipe.send((name, arguments))
-            ready = wait([pipe, process.sentinel], self._deadline)
-            if not ready:
-                raise EnvFailure(f"no answer to {name} within {self._deadline:g} s")
+            seconds = min(self._deadline, max(0.0, self.ends - time.monotonic()))
+            if not wait([pipe, process.sentinel], seconds):
+                raise EnvFailure(f"no answer to {name} within {seconds:.4g} s")
             kind, value, details = pipe.recv()
         except EnvFailure:
             self._kill()

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from harness.agents import Agent, AgentMaker, find_agent
+from harness.budget import Budget, Ledger, read_price
+from harness.cli.interrupts import stop_on_signals
 from harness.cli.progress import RunProgress, say
-from harness.cli.tables import print_summary
+from harness.cli.reporting import print_plan, report, versions
 from harness.config import RunConfig
+from harness.deadlines import Deadlines
 from harness.environments import find_env
 from harness.errors import HarnessError
 from harness.models.base import Model
 from harness.rollout import Job
-from harness.runner import RunPlan, run_jobs
+from harness.runner import Ending, RunPlan, run_jobs, threads_left
+from harness.scheduling import CallGate, GatedModel, gated
 from harness.store import ERRORS, RunStore, read_episodes
-from harness.summary import as_json as plain_rows
-from harness.summary import summarise
-from harness.trajectory import Episode, Outcome
+from harness.trajectory import Usage
 from harness.worker import EnvDescription, EnvFailure, EnvWorker
 from sad_envs.base import did_you_mean
 
@@ -52,7 +52,7 @@ def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) 
         jobs = _jobs(config, spec.env_id, described)
         _check_agent(config, maker, described.has_expert)
         if dry_run:
-            _print_plan(config, jobs, described.env_version, as_json)
+            print_plan(config, jobs, described.env_version, as_json)
             return 0
         model: Model | None = None
         if config.model is not None:
@@ -63,7 +63,11 @@ def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) 
             model = load_model(
                 config.model, device=config.device, dtype=config.dtype, **_server_options(config)
             )
-        agent, model = _build_agent(config, maker, model)
+        gate = CallGate(config.model_concurrency or config.concurrency)
+        ledger = _ledger(config)
+        if model is not None:
+            model = _shared(config, model, gate, ledger)
+        agent = _build_agent(config, maker, model)
         # What episodes without a model show a student is the prompt without examples.
         shots = getattr(agent, "shots", config.shots) if agent.wants_prompt else config.shots or 0
         try:
@@ -78,12 +82,21 @@ def execute(config: RunConfig, *, dry_run: bool = False, as_json: bool = False) 
             model=config.model,
             concurrency=config.concurrency,
             worker=worker,
-            step_deadline=config.step_timeout,
+            deadlines=Deadlines(
+                config.call_timeout,
+                config.step_timeout,
+                config.episode_timeout,
+                config.run_timeout,
+            ),
+            gate=gate if model is not None else None,
+            ledger=ledger,
         )
+        if isinstance(model, GatedModel):
+            plan = replace(plan, release=model.release)
         unscored = _play(config, plan, jobs, described, prompts, model, as_json)
     finally:
         worker.close()
-    if model is not None:
+    if model is not None and not threads_left():
         model.close()
     return unscored
 
@@ -104,32 +117,56 @@ def _play(
         {"decides": decides, "request": config.model_dump(mode="json")},
         resume=config.resume,
     )
-    interrupted = False
     try:
         with _logging_to(store) as log:
-            store.write_env({**_versions(), **notes})
-            done = store.done()
+            store.write_env({**versions(), **notes})
+            done, spent = _so_far(store)
+            plan.ledger.add(spent)
             owed = [job for job in jobs if job.key not in done]
             log.info("%d episodes planned, %d to play", len(jobs), len(owed))
             try:
                 with (
-                    _terminate_as_interrupt(),
                     RunProgress(len(jobs), len(jobs) - len(owed)) as progress,
+                    stop_on_signals(progress.say) as stop,
                 ):
-                    run_jobs(plan, owed, store, progress.update)
+                    ending = run_jobs(plan, owed, store, progress.update, progress.waiting, stop)
             except KeyboardInterrupt:
-                interrupted = True
-                log.info("interrupted")
+                ending = Ending("interrupted", interrupted=True)
             except HarnessError as error:
                 log.error("%s", error)
                 raise
-            unscored = _report(store, jobs, as_json)
+            if ending.reason:
+                log.info("ended early: %s", ending.reason)
+            unscored = report(store, jobs, plan.ledger.price, as_json)
     finally:
         store.close()
-    if interrupted:
+    if ending.interrupted:
         say(f"interrupted; what was finished is kept: go on with --resume --out {folder}")
         raise typer.Exit(130)
+    if ending.reason:
+        say(f"ended early: {ending.reason}; go on with --resume --out {folder}")
     return unscored
+
+
+def _so_far(store: RunStore) -> tuple[set[tuple[str, str, int]], Usage]:
+    """Keys of the scored episodes on disk, and what all attempts on disk have spent."""
+    done = set()
+    spent = Usage()
+    for episode in read_episodes(store.folder):
+        done.add(episode.key)
+        spent += episode.usage
+    for episode in read_episodes(store.folder, ERRORS):
+        spent += episode.usage
+    return done, spent
+
+
+def _ledger(config: RunConfig) -> Ledger:
+    price = None
+    if config.prices is not None:
+        if config.model is None:
+            raise HarnessError("--prices are those of a --model; give one")
+        price = read_price(config.prices, config.model)
+    return Ledger(Budget(config.max_total_tokens, config.max_cost), price)
 
 
 @contextmanager
@@ -146,23 +183,6 @@ def _logging_to(store: RunStore) -> Iterator[logging.Logger]:
     finally:
         log.removeHandler(handler)
         handler.stream.close()
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does, so that its environments end too."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _jobs(config: RunConfig, env_id: str, described: EnvDescription) -> list[Job]:
@@ -211,17 +231,28 @@ def _server_options(config: RunConfig) -> dict[str, Any]:
                 "--api completions without --tokenizer sends plain text; say so with --format "
                 "plain, or give the model's --tokenizer"
             )
-        options |= {"server_timeout": config.server_timeout, "on_wait": say}
+        options |= {
+            "call_timeout": config.call_timeout,
+            "server_timeout": config.server_timeout,
+            "on_wait": say,
+        }
     return options
 
 
-def _build_agent(
-    config: RunConfig, maker: AgentMaker, model: Model | None
-) -> tuple[Agent, Model | None]:
-    if model is None:
-        return maker.make({"shots": config.shots}), None
-    from harness.models.base import Sampling
+def _shared(config: RunConfig, model: Model, gate: CallGate, ledger: Ledger) -> Model:
+    """The model as all episodes of the run share it."""
     from harness.models.batching import BatchingModel
+
+    shared = model
+    if config.concurrency > 1 and not getattr(model, "concurrent", False):
+        shared = BatchingModel(model, max_batch=gate.most)
+    return gated(shared, gate, ledger, retries=config.retries)
+
+
+def _build_agent(config: RunConfig, maker: AgentMaker, model: Model | None) -> Agent:
+    if model is None:
+        return maker.make({"shots": config.shots})
+    from harness.models.base import Sampling
     from harness.rendering import make_format
 
     if config.max_length is not None and config.max_length <= config.max_tokens:
@@ -245,18 +276,15 @@ def _build_agent(
     )
     sampling = Sampling(config.temperature, config.top_p, config.top_k, config.max_tokens)
     shots = 0 if short and config.shots is None else config.shots
-    shared: Model = model
-    if config.concurrency > 1 and not getattr(model, "concurrent", False):
-        shared = BatchingModel(model, max_batch=config.concurrency)
     offered = {
-        "model": shared,
+        "model": model,
         "format": fmt,
         "sampling": sampling,
         "shots": shots,
         "action_choice": config.action_choice,
         "reason": config.reason,
     }
-    return maker.make(offered), shared
+    return maker.make(offered)
 
 
 def _decides(
@@ -286,33 +314,6 @@ def _decides(
     return decides, notes
 
 
-def _versions() -> dict[str, Any]:
-    import platform
-    import subprocess
-    from importlib.metadata import PackageNotFoundError, version
-
-    packages = {}
-    for name in ("structured-agent-distillation", "gymnasium", "numpy", "pydantic", "torch",
-                 "transformers", "alfworld", "textworld"):  # fmt: skip
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    try:
-        revision = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
-            capture_output=True, text=True, timeout=10, check=True,
-        ).stdout.strip()  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        revision = None
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": packages,
-        "git_revision": revision,
-    }
-
-
 def _default_folder(config: RunConfig) -> Path:
     env = config.env.split("/")[-1].replace(":", "-").lower()
     parts = [
@@ -323,59 +324,3 @@ def _default_folder(config: RunConfig) -> Path:
     if config.model:
         parts.insert(1, Path(config.model.replace(":", "-")).name)
     return Path("runs") / f"{'-'.join(parts)}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def _print_plan(config: RunConfig, jobs: list[Job], env_version: str, as_json: bool) -> None:
-    done = set()
-    if config.out is not None:
-        done = {episode.key for episode in read_episodes(config.out)}
-    data = {
-        "agent": config.agent,
-        "model": config.model,
-        "environment": config.env,
-        "env_version": env_version,
-        "episodes": len(jobs),
-        "done": sum(job.key in done for job in jobs),
-        "concurrency": config.concurrency,
-        "first_tasks": [job.task_id for job in jobs[:3]],
-    }
-    if as_json:
-        print(json.dumps(data, indent=2))
-        return
-    for key, value in data.items():
-        if value is not None:
-            print(f"{key:12} {', '.join(value) if isinstance(value, list) else value}")
-
-
-def _report(store: RunStore, jobs: list[Job], as_json: bool) -> int:
-    keys = {job.key for job in jobs}
-    done: set[tuple[str, str, int]] = set()
-    without_turns = 0
-
-    def scored() -> Iterator[Episode]:
-        nonlocal without_turns
-        for episode in read_episodes(store.folder):
-            if episode.key in keys:
-                done.add(episode.key)
-                too_long = episode.outcome == Outcome.TRUNCATED_CONTEXT and not episode.turns
-                without_turns += too_long
-                yield episode
-
-    failed = [e for e in read_episodes(store.folder, ERRORS) if e.key in keys]
-    rows = summarise(scored(), failed, [job.task_type for job in jobs])
-    data = {"digest": store.digest, "rows": plain_rows(rows)}
-    store.write_summary(data)
-    if as_json:
-        print(json.dumps({"run": str(store.folder), **data}, indent=2))
-    else:
-        print_summary(rows)
-        print(f"\nrun: {store.folder}")
-    if without_turns:
-        say(
-            f"{without_turns} episodes ended before the first turn because the prompt does not "
-            "fit; use fewer --shots or a larger --max-length"
-        )
-    causes = {e.key: e for e in failed if e.key not in done}
-    for episode in list(causes.values())[:3]:
-        say(f"not scored: {episode.task_id}: {episode.outcome}: {episode.error}")
-    return len(jobs) - rows[-1].scored

@@ -22,6 +22,7 @@ class RunProgress:
         self.total, self.done, self.scored, self.won = total, done, 0, 0
         self._bar: Any = None
         self._next_line = time.monotonic() + 10
+        self._next_wait = time.monotonic() + 30
 
     def __enter__(self) -> RunProgress:
         if sys.stderr.isatty():
@@ -39,10 +40,13 @@ class RunProgress:
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
+                TextColumn("{task.fields[waiting]}", style="dim"),
                 console=Console(stderr=True),
             )
             self._bar.start()
-            self._task = self._bar.add_task("episodes", total=self.total, completed=self.done)
+            self._task = self._bar.add_task(
+                "episodes", total=self.total, completed=self.done, waiting=""
+            )
         return self
 
     def update(self, episode: Episode) -> None:
@@ -55,6 +59,21 @@ class RunProgress:
         elif time.monotonic() >= self._next_line or self.done == self.total:
             say(f"{self.done}/{self.total} episodes, {words}")
             self._next_line = time.monotonic() + 10
+
+    def waiting(self, line: str | None) -> None:
+        """Show what is waited for; None when nothing is."""
+        if self._bar is not None:
+            self._bar.update(self._task, waiting=line or "")
+        elif line and time.monotonic() >= self._next_wait:
+            say(line)
+            self._next_wait = time.monotonic() + 30
+
+    def say(self, line: str) -> None:
+        """A line beside the bar."""
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False, markup=False)
+        else:
+            say(line)
 
     def __exit__(self, *exc: object) -> None:
         if self._bar is not None:

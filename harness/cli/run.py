@@ -9,6 +9,7 @@ import typer
 
 Text = str | None
 Number = int | None
+Seconds = float | None
 
 
 def run(
@@ -30,6 +31,9 @@ def run(
     repeats: Annotated[Number, typer.Option(help="Episodes per task.")] = None,
     seed: Annotated[Number, typer.Option(help="Seeds sampling, not the choice of tasks.")] = None,
     concurrency: Annotated[Number, typer.Option(help="Episodes at once.")] = None,
+    model_concurrency: Annotated[
+        Number, typer.Option(help="Model calls at once; as many as episodes if unset.")
+    ] = None,
     max_steps: Annotated[Number, typer.Option(help="Actions per episode.")] = None,
     prompt_style: Annotated[Text, typer.Option(help="thought-action or react-original.")] = None,
     shots: Annotated[Number, typer.Option(help="Few-shot examples; 0 for none.")] = None,
@@ -48,8 +52,25 @@ def run(
     no_reason: Annotated[
         bool, typer.Option("--no-reason", help="Choose by likelihood without reasoning first.")
     ] = False,
+    retries: Annotated[
+        Number, typer.Option(help="Further attempts of a model call whose failure may pass.")
+    ] = None,
+    call_timeout: Annotated[Seconds, typer.Option(help="Seconds a model call may take.")] = None,
     step_timeout: Annotated[
-        float | None, typer.Option(help="Seconds an environment may take to answer.")
+        Seconds, typer.Option(help="Seconds an environment may take to answer.")
+    ] = None,
+    episode_timeout: Annotated[Seconds, typer.Option(help="Seconds an episode may take.")] = None,
+    run_timeout: Annotated[
+        Seconds, typer.Option(help="Seconds this run may take; what is not finished is owed.")
+    ] = None,
+    max_total_tokens: Annotated[
+        Number, typer.Option(help="Tokens, in and out, the whole run may spend.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="What the whole run may cost, by --prices.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option(help="A TOML file of prices per million tokens.")
     ] = None,
     base_url: Annotated[Text, typer.Option(help="Root of the server of an openai: model.")] = None,
     api: Annotated[Text, typer.Option(help="auto, chat or completions, at the server.")] = None,
@@ -82,8 +103,12 @@ def run(
         "concurrency": concurrency, "max_steps": max_steps, "prompt_style": prompt_style,
         "shots": shots, "format": format, "history": history, "last_k": last_k,
         "max_length": max_length, "temperature": temperature, "top_p": top_p, "top_k": top_k,
-        "max_tokens": max_tokens, "step_timeout": step_timeout, "base_url": base_url,
-        "action_choice": action_choice, "reason": False if no_reason else None,
+        "max_tokens": max_tokens, "model_concurrency": model_concurrency, "retries": retries,
+        "call_timeout": call_timeout, "step_timeout": step_timeout,
+        "episode_timeout": episode_timeout, "run_timeout": run_timeout,
+        "max_total_tokens": max_total_tokens, "max_cost": max_cost, "prices": prices,
+        "base_url": base_url, "action_choice": action_choice,
+        "reason": False if no_reason else None,
         "api": api, "tokenizer": tokenizer, "server_timeout": server_timeout, "device": device,
         "dtype": dtype, "out": out,
         "resume": resume or None,

@@ -124,6 +124,9 @@ def test_no_process_is_left_behind_by_a_hanging_environment(
     left = children(process.pid)
     assert left
     process.send_signal(number)
+    if number == signal.SIGINT:
+        time.sleep(0.5)
+        process.send_signal(number)
     code = process.wait(timeout=30)
     assert code == (130 if number != signal.SIGKILL else -9)
     _, alive = psutil.wait_procs(left, timeout=10)

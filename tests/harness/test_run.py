@@ -124,6 +124,8 @@ def test_interrupt_while_a_model_generates(tmp_path: Path) -> None:
         time.sleep(0.1)
     time.sleep(4)
     process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "terminate" not in stderr
