@@ -228,7 +228,7 @@ def open_catalogue(
     """The catalogue of a release, `1000` or `full`, built first if need be."""
     folder = ensure_catalogue(release, nouns, engine, progress)
     return Catalogue(
-        Store(folder), open_engine(_index_folder(release, engine), engine), price_seed=price_seed
+        Store(folder), open_engine(index_folder(release, engine), engine), price_seed=price_seed
     )
 
 
@@ -241,7 +241,7 @@ def ensure_catalogue(
     folder = _folder(release) / f"store-{name}"
     raw = files.release()
     ensure_store(folder, raw, lambda: find_nouns(nouns), progress)
-    index = _index_folder(release, engine)
+    index = index_folder(release, engine)
     try:
         index_info(index, engine)
     except SearchIndexError:
@@ -259,7 +259,7 @@ def index_products(
         raise EnvError(f"unknown search engine {engine!r}" + did_you_mean(engine, ENGINES))
     chosen: EngineName = "lucene" if engine == "lucene" else "bm25"
     ensure_catalogue(DATASETS[dataset], "spacy", chosen, progress)
-    folder = _index_folder(DATASETS[dataset], chosen)
+    folder = index_folder(DATASETS[dataset], chosen)
     return folder, index_info(folder, chosen)
 
 
@@ -312,5 +312,6 @@ def _folder(release: str) -> Path:
     return cache_folder() / "webshop" / name
 
 
-def _index_folder(release: str, engine: EngineName) -> Path:
+def index_folder(release: str, engine: EngineName) -> Path:
+    """Where the search index of a release is, or will be once it is built."""
     return _folder(release) / f"index-{engine}"
