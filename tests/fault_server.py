@@ -25,6 +25,7 @@ from typing import Any
 
 MODEL = "stand-in"
 TURN = "Thought: I look around.\nAction: look\n"
+LONG_TURN = f"Thought: {'I think about what I have seen so far. ' * 3}\nAction: look\n"
 _TOKEN = re.compile(r"\n|[^\S\n]*\S+")
 
 
@@ -330,7 +331,10 @@ def main() -> None:
     parser.add_argument("--per-sequence", type=float, default=0.0, help="seconds per sequence")
     options = parser.parse_args()
     timing = Timing(options.prefill, options.decode, options.per_sequence)
-    with StandIn(port=options.port, timing=timing, max_model_len=16384) as server:
+    served = StandIn(
+        port=options.port, timing=timing, max_model_len=16384, say=lambda body: LONG_TURN
+    )
+    with served as server:
         print(server.base_url, flush=True)
         threading.Event().wait()
 
