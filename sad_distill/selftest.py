@@ -1,7 +1,7 @@
 """Every branch that a device can take, against the plain form on the same device.
 
-`self_test` needs no data and no downloads: tiny random models in the device's own
-precision. It covers what tests on one machine cannot: the branches that only a GPU has. What a device lacks is
+`self_test` needs no data and no downloads: tiny random models in the device's own precision. It
+covers what tests on one machine cannot: the branches that only a GPU has. What a device lacks is
 reported as the plain path it takes instead.
 """
 
