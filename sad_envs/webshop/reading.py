@@ -24,7 +24,7 @@ from sad_envs.webshop.pages import (
     SearchPage,
     SubPage,
 )
-from sad_envs.webshop.products import Product
+from sad_envs.webshop.products import Product, parse_price
 
 READ_PAGE = Path(__file__).with_name("read_page.js").read_text(encoding="utf-8")
 """JavaScript that returns what a page says, or null while it is not there yet."""
@@ -57,7 +57,8 @@ def _results_page(read: Mapping[str, Any], segments: list[str], visited: frozens
     keywords, at = segments[2:]
     number = int(at)
     products = tuple(
-        _product(asin, title=title, price_text=price) for asin, title, price in read["products"]
+        _product(asin, title=title, price_text=price, prices=parse_price(price)[0])
+        for asin, title, price in read["products"]
     )
     total = _TOTAL.search(read["count"])
     if total is None:
@@ -71,8 +72,9 @@ def _results_page(read: Mapping[str, Any], segments: list[str], visited: frozens
 
 def _item_page(read: Mapping[str, Any], segments: list[str], _: frozenset[str]) -> Page:
     asin, keywords, number, chosen = segments[2:]
-    options = {group["name"]: tuple(group["values"]) for group in read["groups"]}
     price = read["price"].removeprefix("Price: ")
+    parts = {"title": read["title"], "price_text": price, "prices": parse_price(price)[0]}
+    options = {group["name"]: tuple(group["values"]) for group in read["groups"]}
     selected = links.read_options(chosen)
     checked = {group["name"]: one for group in read["groups"] for one in group["chosen"]}
     if checked != selected:
@@ -81,7 +83,7 @@ def _item_page(read: Mapping[str, Any], segments: list[str], _: frozenset[str]) 
         _instruction(read),
         links.read_keywords(keywords),
         int(number),
-        _product(asin, title=read["title"], price_text=price, options=options),
+        _product(asin, options=options, **parts),
         selected,
         SUB_PAGES[-1] in read["buttons"],
     )

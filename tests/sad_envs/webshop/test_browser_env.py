@@ -47,7 +47,7 @@ def _play(
     text, browser = (env.reset(seed=seed, options={"task_id": task_id}) for env in envs)
     assert text == browser
     observation, info = text
-    policy = envs[0].make_expert(seed) if expert else None
+    policy = envs[1].make_expert(seed) if expert else None
     draw = random.Random(seed)
     for number in range(1, 100):
         action = policy(observation, info)[1] if policy else _random_action(draw, info)
