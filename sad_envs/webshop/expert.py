@@ -3,9 +3,9 @@
 It knows which product the instruction was written for, and behaves as one who finds it: it reaches
 the product by a search with words of the instruction, or of titles it was shown, and by clicks on
 what the page shows. Which of these words it takes, and which detail pages are worth opening, it
-knows. A product that is shown before and meets the whole request is as good. Others that look so it
-opens on the way, and leaves them for what it reads there: an option that is not offered, an attribute
-that no text names. Where no query shows the product, it buys the best match it has seen.
+knows. A product that is shown before and meets the whole request is as good. Others that look so
+it opens on the way, and leaves them for what it reads there: an option that is not offered, an
+attribute that no text names. Where no query shows the product, it buys the best match it has seen.
 
 It works in every mode of the environment and in the browser, and plans so that the purchase comes
 within the step limit, thoughts that cost a step included. Actions depend on the task and the pages,
@@ -144,12 +144,12 @@ class Expert:
             return place // PER_PAGE < self._pages and place % PER_PAGE < self._shown
 
         words = telling_words(request(session.goal.instruction))
-        found = find_query(words, rank, good, progress.queries)
+        found = find_query(words, rank, good, avoid=progress.queries)
         if found is None and progress.seen:
             text = set(telling_words(self._product(progress.target).search_text()))
             known = (telling_words(product.title) for product in progress.seen.values())
             more = dict.fromkeys(word for title in known for word in title if word in text)
-            found = find_query(list(dict.fromkeys((*words, *more))), rank, good, progress.queries)
+            found = find_query(words, rank, good, more=list(more), avoid=progress.queries)
         return found
 
     def _best_query(self, progress: _Progress) -> str:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 MOST_TRIED = 150
 """Queries tried at most for one that shows the product."""
 
+_MOST_SIMPLE = 60
+_NOWHERE = 1_000
 _CLAUSE = ", and price lower than "
 _EDGES = ".,;:!?()\"'`"
 _FREQUENT = """
@@ -26,7 +29,10 @@ _FREQUENT_WORDS = frozenset(_FREQUENT.split())
 _LETTER = re.compile(r"\w")
 _BRACKETS = re.compile(r"[\[\]]")
 
-Rank = Callable[[str], int | None]
+Chosen: TypeAlias = tuple[int, ...]
+"""Which words, in their order."""
+
+Rank: TypeAlias = Callable[[str], int | None]
 """Place of the product among the hits of a query, from 0; None when it is not among them."""
 
 
@@ -53,51 +59,66 @@ def first_query(instruction: str) -> str:
 
 
 def find_query(
-    words: Sequence[str], rank: Rank, good: Callable[[int], bool], avoid: Sequence[str] = ()
+    words: Sequence[str],
+    rank: Rank,
+    good: Callable[[int], bool],
+    *,
+    more: Sequence[str] = (),
+    avoid: Sequence[str] = (),
 ) -> str | None:
-    """A query of `words`, in their order, with which the product is at a good place.
+    """A query of `words`, in their order, and of `more` that has the product at a good place.
 
     None when there is none among those tried. Queries in `avoid` are not given.
     """
-    places: dict[tuple[int, ...], int] = {}
+    known = [*words, *(word for word in more if word not in words)]
+    places: dict[Chosen, int] = {}
 
-    def place(chosen: tuple[int, ...]) -> int:
+    def written(chosen: Chosen) -> str:
+        return " ".join(known[i] for i in chosen)
+
+    def place(chosen: Chosen) -> int:
         if chosen not in places:
-            query = " ".join(words[i] for i in chosen)
+            query = written(chosen)
             found = rank(query) if query not in avoid else None
-            places[chosen] = 1_000 if found is None else found
+            places[chosen] = _NOWHERE if found is None else found
         return places[chosen]
 
-    def shows(chosen: tuple[int, ...]) -> bool:
-        return place(chosen) < 1_000 and good(place(chosen))
+    def shows(chosen: Chosen) -> bool:
+        return place(chosen) < _NOWHERE and good(place(chosen))
 
-    for chosen in _simple(len(words)):
+    long, short = _simple(len(words))
+    for chosen in long:
         if shows(chosen):
-            return " ".join(words[i] for i in chosen)
+            return written(chosen)
     best = min(places, key=lambda one: (places[one], -len(one)), default=())
     while len(places) < MOST_TRIED:
-        nearby = sorted(_neighbours(best, len(words)), key=place)
-        if not nearby or place(nearby[0]) >= place(best):
-            return None
-        best = nearby[0]
+        nearby = min(_neighbours(best, len(known)), key=place, default=best)
+        if place(nearby) >= place(best):
+            break
+        best = nearby
         if shows(best):
-            return " ".join(words[i] for i in best)
-    return None
+            return written(best)
+    return next((written(chosen) for chosen in short if shows(chosen)), None)
 
 
 def simple_queries(words: Sequence[str]) -> list[str]:
     """All words; all but one or two neighbours; then runs of them, the longer ones first."""
-    return [" ".join(words[i] for i in chosen) for chosen in _simple(len(words))]
+    long, short = _simple(len(words))
+    return [" ".join(words[i] for i in chosen) for chosen in (*long, *short)]
 
 
-def _simple(n: int) -> list[tuple[int, ...]]:
+def _simple(n: int) -> tuple[list[Chosen], list[Chosen]]:
+    """Simple choices of `n` words: those with at least half of them, and the others."""
     every = tuple(range(n))
     cut = [every[:i] + every[i + size :] for size in (0, 1, 2) for i in range(n - size + 1)]
-    runs = [every[i : i + size] for size in range(n, 1, -1) for i in range(n - size + 1)]
-    return [one for one in dict.fromkeys((*cut, *runs)) if one][: MOST_TRIED // 2]
+    runs = [every[i : i + size] for size in range(n, 0, -1) for i in range(n - size + 1)]
+    chosen = [one for one in dict.fromkeys((*cut, *runs)) if one]
+    half = (n + 1) // 2
+    long = [one for one in chosen if len(one) >= half][:_MOST_SIMPLE]
+    return long, [one for one in chosen if len(one) < half][:_MOST_SIMPLE]
 
 
-def _neighbours(chosen: tuple[int, ...], n: int) -> Iterator[tuple[int, ...]]:
+def _neighbours(chosen: Chosen, n: int) -> Iterator[Chosen]:
     """With one word less, and with one word more."""
     if len(chosen) > 1:
         yield from (tuple(i for i in chosen if i != left_out) for left_out in chosen)

@@ -95,6 +95,16 @@ def test_react_thought_is_a_turn_of_its_own() -> None:
     assert parsed.act == ""
 
 
+def test_webshop_thought_is_a_turn_of_its_own() -> None:
+    style = get_style("react-webshop")
+    parsed = style.parse("  think[B01 is [too] dear.]\nAction: click[B02]")
+    assert parsed.thinking_turn
+    assert parsed.reason == parsed.action == "think[B01 is [too] dear.]"
+    assert style.parse(style.compose("a mug", "")).action == "think[a mug]"
+    assert style.parse(style.compose("", "click[< Prev]")).act == "click[< Prev]"
+    assert style.parse(" Action: search[a mug]").action == "search[a mug]"
+
+
 ADMISSIBLE = ["go to desk 1", "go to desk 12", "look", "take pen 1 from desk 1"]
 
 
