@@ -115,9 +115,19 @@ class Dataset:
 
 
 def load_dataset(
-    runs: Sequence[Path], selection: Selection, evaluation: Evaluation | None = None
+    runs: Sequence[Path],
+    selection: Selection,
+    evaluation: Evaluation | None = None,
+    *,
+    guard: bool = True,
 ) -> Dataset:
     """Read runs and select episodes.
+
+    Args:
+        runs: run directories.
+        selection: which of their episodes.
+        evaluation: what must not be trained on, besides splits named as such.
+        guard: refuse evaluation tasks; only what does not train may do without.
 
     Raises:
         HarnessError: a folder is no run, an episode belongs to an evaluation split, or nothing is
@@ -125,14 +135,14 @@ def load_dataset(
     """
     if not runs:
         raise HarnessError("there are no runs to train on; name at least one with --runs")
-    evaluation = evaluation or Evaluation()
-    guard = _Guard(evaluation)
+    gate = _Guard(evaluation or Evaluation()) if guard else None
     chosen: list[Chosen] = []
     reports = []
     for folder in runs:
         config = read_run_config(folder)
         split = _split_of(config)
-        guard.check_split(folder, split)
+        if gate is not None:
+            gate.check_split(folder, split)
         left_out: Counter[str] = Counter()
         read = kept = 0
         for episode in read_episodes(folder):
@@ -143,7 +153,8 @@ def load_dataset(
             if reason is not None:
                 left_out[reason] += 1
                 continue
-            guard.check_task(folder, episode)
+            if gate is not None:
+                gate.check_task(folder, episode)
             kept += 1
             chosen.append(Chosen(episode, _weight(episode, folder, selection), folder.name))
         reports.append(

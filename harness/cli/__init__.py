@@ -22,12 +22,14 @@ app = typer.Typer(
 
 
 def _mount() -> None:
-    from harness.cli import agent, data, env, model, plugins, run, serve, webshop
+    from harness.cli import agent, data, env, model, plugins, run, serve, spans, webshop
 
     app.command("run")(run.run)
     app.command(
         "serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": False}
     )(serve.serve)
+    app.command("spans")(spans.spans)
+    app.command("import")(spans.import_)
     app.command("plugins")(plugins.plugins)
     app.add_typer(env.app, name="env", help="List, describe, check and begin environments.")
     app.add_typer(agent.app, name="agent", help="List agents.")
