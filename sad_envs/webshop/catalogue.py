@@ -21,6 +21,8 @@ from pathlib import Path
 
 from sad_envs.base import EnvError, did_you_mean
 from sad_envs.data import cache_folder, catalogue, data_path, is_present
+from sad_envs.data.cache import locked
+from sad_envs.data.manifest import MANIFEST_NAME
 from sad_envs.dice import Dice
 from sad_envs.search import (
     CONTENTS,
@@ -86,9 +88,8 @@ class ReleaseFiles:
         pinned = catalogue()[self.dataset].manifest
         if pinned:
             return pinned[:12]
-        return hashlib.sha256((data_path(self.dataset) / "SHA256SUMS").read_bytes()).hexdigest()[
-            :12
-        ]
+        listed = (data_path(self.dataset) / MANIFEST_NAME).read_bytes()
+        return hashlib.sha256(listed).hexdigest()[:12]
 
 
 RELEASES = {
@@ -237,17 +238,16 @@ def ensure_catalogue(
 ) -> Path:
     """Build what is lacking of a release's store and index; returns the store's folder."""
     files = find_release(release)
-    name = "".join(letter if letter.isalnum() else "-" for letter in nouns)
-    folder = _folder(release) / f"store-{name}"
+    folder = _folder(release) / f"store-{_nouns_key(nouns)}"
     raw = files.release()
     ensure_store(folder, raw, lambda: find_nouns(nouns), progress)
     index = index_folder(release, engine)
-    try:
-        index_info(index, engine)
-    except SearchIndexError:
-        store = Store(folder)
-        build_index(store.passages(), index, engine, scoring=CONTENTS, progress=progress)
-        store.close()
+    if not _is_index(index, engine):
+        with locked(index.parent / f".{index.name}.building"):
+            if not _is_index(index, engine):
+                store = Store(folder)
+                build_index(store.passages(), index, engine, scoring=CONTENTS, progress=progress)
+                store.close()
     return folder
 
 
@@ -305,6 +305,28 @@ def temporary_catalogue(
         index = Path(parent, "index")
         build_index(store.passages(), index, engine, scoring=CONTENTS)
         return store, open_engine(index, engine)
+
+
+def _is_index(folder: Path, engine: EngineName) -> bool:
+    try:
+        index_info(folder, engine)
+    except SearchIndexError:
+        return False
+    return True
+
+
+def _nouns_key(nouns: str) -> str:
+    """What tells stores apart by their finder.
+
+    Its version counts where it is known without loading a model; a store that spaCy once filled is
+    kept, and the version it records is that of then.
+    """
+    readable = "".join(letter if letter.isalnum() else "-" for letter in nouns)
+    if nouns.partition(":")[0] == "spacy":
+        return readable
+    finder = find_nouns(nouns)
+    key = f"{nouns}\n{finder.name}\n{finder.version}"
+    return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
 def _folder(release: str) -> Path:

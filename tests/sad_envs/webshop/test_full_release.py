@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
-from shop_parts import raw_product
+from shop_parts import WordNouns, raw_product
 
 from sad_envs.data import DataError, DataMissing, data_path, fetch, is_present, verify
-from sad_envs.webshop.catalogue import index_products
+from sad_envs.search import build_index
+from sad_envs.webshop import catalogue
+from sad_envs.webshop.catalogue import index_products, open_catalogue
 from sad_envs.webshop.env import WebShopEnv
 from sad_envs.webshop.splits import find_split
 
@@ -101,6 +105,38 @@ def test_a_file_cut_short_is_refused_when_the_store_is_built(mirror: Path) -> No
         find_split("test", nouns="builtin")
     assert "\n" not in str(caught.value)
     assert data_path("webshop-full").exists()
+
+
+def test_workers_that_begin_together_build_once(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch("webshop-full", mirror=mirror)
+    built: list[str] = []
+
+    def counting(*arguments: Any, **named: Any) -> Any:
+        built.append("index")
+        return build_index(*arguments, **named)
+
+    monkeypatch.setattr(catalogue, "build_index", counting)
+    threads = [
+        threading.Thread(target=open_catalogue, args=("full",), kwargs={"nouns": "builtin"})
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert built == ["index"]
+
+
+def test_another_version_of_a_finder_has_another_store(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch("webshop-full", mirror=mirror)
+    first = find_split("test", nouns="shop_parts:WordNouns").digest()
+    monkeypatch.setattr(WordNouns, "version", "2")
+    monkeypatch.setattr(WordNouns, "nouns", lambda _, titles: ([] for _ in titles))
+    assert find_split("test", nouns="shop_parts:WordNouns").digest() != first
 
 
 @pytest.mark.spacy
