@@ -72,6 +72,7 @@ def overfit(model: Any, examples: list[Any], length: int) -> None:
     pytest.fail(f"not overfitted: {report}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_greedy_rollout_of_an_overfitted_student_is_the_episode(
     name: str, worker: EnvWorker, taught: Episode
