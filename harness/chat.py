@@ -7,9 +7,10 @@ of the real messages, else the template rewrites contents and is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from harness.errors import HarnessError
 from harness.models.base import Message
@@ -115,26 +116,54 @@ def _without_system(entries: list[_Entry]) -> list[_Entry]:
 
 
 def _templated(entries: list[_Entry], tokenizer: Any, open_turn: bool) -> list[ChatPiece]:
-    holders = [f"\ue000{index}\ue001" for index in range(len(entries))]
     roles = [entry.role for entry in entries]
+    text = _apply(tokenizer, roles, [entry.content for entry in entries], open_turn)
+    for markup in _markups(tokenizer, roles, open_turn):
+        pieces: list[ChatPiece] = []
+        for index, entry in enumerate(entries):
+            _add_markup(pieces, markup[index], entries, index, tokenizer)
+            pieces.extend(entry.pieces)
+        _add_markup(pieces, markup[-1], entries, len(entries), tokenizer)
+        if "".join(piece.text for piece in pieces) == text:
+            return pieces
+    raise HarnessError(
+        "the chat template rewrites the messages, so spans cannot be placed in its text; "
+        "use --format plain"
+    )
+
+
+def _markups(tokenizer: Any, roles: list[str], open_turn: bool) -> Iterator[tuple[str, ...]]:
+    """What the template writes before each message and after the last.
+
+    First as it was for the same roles before, if it was asked; then, should that no longer be so
+    (a template may know the date), as it is now.
+    """
+    key = (str(tokenizer.chat_template), tuple(roles), open_turn)
+    try:
+        known = _known_markup.setdefault(tokenizer, {})
+    except TypeError:
+        known = {}
+    if key in known:
+        yield known[key]
+    holders = [f"\ue000{index}\ue001" for index in range(len(roles))]
     skeleton = _apply(tokenizer, roles, holders, open_turn)
-    contents = [entry.content for entry in entries]
-    pieces: list[ChatPiece] = []
-    position = 0
-    for index, entry in enumerate(entries):
-        at = skeleton.find(holders[index], position)
+    markup, position = [], 0
+    for holder in holders:
+        at = skeleton.find(holder, position)
         if at < 0:
             raise HarnessError("the chat template leaves out messages; use --format plain")
-        _add_markup(pieces, skeleton[position:at], entries, index, tokenizer)
-        pieces.extend(entry.pieces)
-        position = at + len(holders[index])
-    _add_markup(pieces, skeleton[position:], entries, len(entries), tokenizer)
-    if "".join(piece.text for piece in pieces) != _apply(tokenizer, roles, contents, open_turn):
-        raise HarnessError(
-            "the chat template rewrites the messages, so spans cannot be placed in its text; "
-            "use --format plain"
-        )
-    return pieces
+        markup.append(skeleton[position:at])
+        position = at + len(holder)
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[key] = (*markup, skeleton[position:])
+    yield known[key]
+
+
+_MOST_KNOWN = 512
+_known_markup: WeakKeyDictionary[Any, dict[tuple[str, tuple[str, ...], bool], tuple[str, ...]]] = (
+    WeakKeyDictionary()
+)
 
 
 def _add_markup(

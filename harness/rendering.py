@@ -22,11 +22,13 @@ import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from harness.chat import ChatPiece, chat_pieces
+from harness.encoding import encode
 from harness.errors import ContextOverflow, HarnessError
 from harness.styles import Style, get_style
 from harness.trajectory import Episode, Prompt, Turn
@@ -80,15 +82,21 @@ class Rendered:
         text: the whole string.
         spans: a partition of `text`.
         ids: token ids, empty without a tokenizer.
-        token_spans: for each token, the index in `spans` of the span it belongs to.
+        starts: for each token, the position of its first character in `text`.
         first_turn: index of the first turn shown; more than 0 when history was dropped.
     """
 
     text: str
     spans: tuple[RenderedSpan, ...]
     ids: tuple[int, ...]
-    token_spans: tuple[int, ...]
+    starts: tuple[int, ...]
     first_turn: int
+
+    @cached_property
+    def token_spans(self) -> tuple[int, ...]:
+        """For each token, the index in `spans` of the span it belongs to."""
+        ends = [span.end for span in self.spans]
+        return tuple(bisect_right(ends, start) for start in self.starts)
 
     def kinds(self) -> list[RenderKind]:
         """The span kind of every token."""
@@ -131,11 +139,12 @@ def render(
     *,
     open_turn: bool = False,
     first_turn: int = 0,
+    known: Rendered | None = None,
 ) -> Rendered:
     """Render turns `first_turn` onwards after the prompt.
 
     With `open_turn` the text ends where the model is to write the next turn; without it, after
-    the last turn's observation (or after its end when it has none).
+    the last turn's observation (or after its end when it has none). `known` saves time (`encode`).
     """
     pieces = _pieces(prompt, turns, tokenizer, fmt, open_turn, first_turn)
     spans: list[RenderedSpan] = []
@@ -151,13 +160,12 @@ def render(
             spans.append(RenderedSpan(piece.kind, position, end, piece.turn))
         position = end
     text = "".join(piece.text for piece in pieces)
-    ids, starts = encode(text, tokenizer, add_bos=fmt.template == "plain")
-    ends = [span.end for span in spans]
+    ids, starts = encode(text, tokenizer, add_bos=fmt.template == "plain", known=known)
     return Rendered(
         text=text,
         spans=tuple(spans),
         ids=tuple(ids),
-        token_spans=tuple(bisect_right(ends, start) for start in starts),
+        starts=tuple(starts),
         first_turn=first_turn,
     )
 
@@ -169,15 +177,19 @@ def render_next(
     fmt: Format,
     *,
     not_before: int = 0,
+    known: Rendered | None = None,
 ) -> Rendered:
     """Render the prompt of the next turn under the format's history policy.
 
     `not_before` is the `first_turn` of the previous turn's prompt: history once dropped stays
-    dropped. Raises `ContextOverflow` when the policy leaves nothing more to drop.
+    dropped. `known`, that prompt itself, saves time (`encode`). Raises `ContextOverflow` when the
+    policy leaves nothing more to drop.
     """
     first = max(not_before, window_start(len(turns), fmt))
     while True:
-        rendered = render(prompt, turns, tokenizer, fmt, open_turn=True, first_turn=first)
+        rendered = render(
+            prompt, turns, tokenizer, fmt, open_turn=True, first_turn=first, known=known
+        )
         if fmt.max_length is None or len(rendered.ids) + fmt.reserve <= fmt.max_length:
             return rendered
         if fmt.history == "full" or first >= len(turns):
@@ -219,11 +231,16 @@ def windows(episode: Episode, tokenizer: Any, fmt: Format) -> list[Window]:
     (context overflow) are left out.
     """
     prompts: list[Rendered] = []
-    first = 0
+    first, opened = 0, None
     for index in range(len(episode.turns)):
         try:
             opened = render_next(
-                episode.prompt, episode.turns[:index], tokenizer, fmt, not_before=first
+                episode.prompt,
+                episode.turns[:index],
+                tokenizer,
+                fmt,
+                not_before=first,
+                known=opened,
             )
         except ContextOverflow:
             break
@@ -236,39 +253,6 @@ def windows(episode: Episode, tokenizer: Any, fmt: Format) -> list[Window]:
         sequence = render(episode.prompt, shown, tokenizer, fmt, first_turn=start)
         found.append(Window(sequence, turns, tuple(prompts[i] for i in turns)))
     return found
-
-
-def encode(text: str, tokenizer: Any | None, *, add_bos: bool) -> tuple[list[int], list[int]]:
-    """Ids of `text` and the position of each token's first character.
-
-    The tokenizer's beginning-of-sequence token is put first when it adds one by itself and the
-    text does not carry it already; its position is 0.
-    """
-    if tokenizer is None or not text:
-        return [], []
-    if not getattr(tokenizer, "is_fast", False):
-        raise HarnessError(
-            f"{type(tokenizer).__name__} gives no character offsets; expected a fast tokenizer "
-            "(one with a tokenizer.json)"
-        )
-    encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    ids: list[int] = list(encoding["input_ids"])
-    tokens = tokenizer.convert_ids_to_tokens(ids)
-    starts: list[int] = []
-    previous_end = 0
-    for token, (start, end) in zip(tokens, encoding["offset_mapping"], strict=True):
-        # Offsets may leave out the blanks a token carries; its first character is then the blank.
-        if start > previous_end and token[:1] in ("\u0120", "\u010a", "\u2581", " ", "\n"):
-            start = previous_end
-        starts.append(min(start, len(text) - 1))
-        previous_end = max(previous_end, end)
-    if add_bos and tokenizer.bos_token_id is not None:
-        default = tokenizer("a")["input_ids"]
-        carried = ids[:1] == [tokenizer.bos_token_id]
-        if default[:1] == [tokenizer.bos_token_id] and not carried:
-            ids.insert(0, tokenizer.bos_token_id)
-            starts.insert(0, 0)
-    return ids, starts
 
 
 def _stride(fmt: Format) -> int:

@@ -13,10 +13,11 @@ from typing import Any, Literal
 
 from harness.agents.base import Context, Reply
 from harness.chat import messages
+from harness.encoding import encode
 from harness.errors import HarnessError
 from harness.models.base import Message, Model, Request, Sampling, ScoringModel
 from harness.models.likelihood import make_choice, reasoning_of
-from harness.rendering import Format, encode, render_next
+from harness.rendering import Format, Rendered, render_next
 from harness.styles import Style
 from harness.trajectory import Usage
 
@@ -58,14 +59,16 @@ class ReactAgent:
 
     def reply(self, context: Context) -> Reply:
         style = context.style
+        previous: Rendered | None = context.memory.get("rendered")
         rendered = render_next(
             context.prompt,
             context.turns,
             self.model.tokenizer,
             self.format,
-            not_before=context.memory.get("first_turn", 0),
+            not_before=previous.first_turn if previous is not None else 0,
+            known=previous,
         )
-        context.memory["first_turn"] = rendered.first_turn
+        context.memory["rendered"] = rendered
         shown = messages(context.prompt, context.turns, style, first_turn=rendered.first_turn)
         request = Request(
             text=rendered.text,
@@ -119,6 +122,7 @@ class ReactAgent:
             actions=actions,
             first_turn=first_turn,
             session=context.session,
+            known=context.memory["rendered"],
         )
         (scores,) = model.score([choice.request])
         return self._reply(choice.best(scores), finish, usage + scores.usage, None)

@@ -166,7 +166,7 @@ def _tokenizer(spec: str, episodes: list[Episode]) -> Any:
 
 def _token_texts(text: str, ids: tuple[int, ...], tokenizer: Any) -> list[str]:
     """The text of every token; they join to `text`."""
-    from harness.rendering import encode
+    from harness.encoding import encode
 
     _, starts = encode(text, tokenizer, add_bos=False)
     starts = [0] * (len(ids) - len(starts)) + starts

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.encoding import encode
 from harness.models.base import ScoreRequest, Scores
-from harness.rendering import Format, encode, render
+from harness.rendering import Format, Rendered, render
 from harness.styles import Style, resolve_action
 from harness.trajectory import Prompt, Span, Turn
 
@@ -48,6 +49,7 @@ def make_choice(
     actions: Sequence[str],
     first_turn: int = 0,
     session: str = "",
+    known: Rendered | None = None,
 ) -> Choice:
     """The choice among `actions` for the turn after `turns`.
 
@@ -55,7 +57,7 @@ def make_choice(
         style: the style at that turn.
         reasoning: what the turn begins with, markers included; may be empty.
         actions: not empty.
-        first_turn: where the shown history begins, as in `render`.
+        first_turn, known: as in `render`.
 
     Raises:
         ValueError: an action cannot be written as a turn and read back.
@@ -63,7 +65,7 @@ def make_choice(
     completions = tuple(_written(style, reasoning, action, actions) for action in actions)
     # Joining is all that rendering does with an action, so one turn shows where all others go.
     turn = _turn(style, completions[0])
-    rendered = render(prompt, [*turns, turn], tokenizer, fmt, first_turn=first_turn)
+    rendered = render(prompt, [*turns, turn], tokenizer, fmt, first_turn=first_turn, known=known)
     span = next(span for span in rendered.spans if (span.kind, span.turn) == ("act", len(turns)))
     act = turn.text("act")
     before, shown = _cut(style, act, actions[0])
@@ -74,7 +76,7 @@ def make_choice(
     for action, completion in zip(actions, completions, strict=True):
         written = _cut(style, _turn(style, completion).text("act"), action)[1]
         text = head + written + tail
-        ids, begins = encode(text, tokenizer, add_bos=fmt.template == "plain")
+        ids, begins = encode(text, tokenizer, add_bos=fmt.template == "plain", known=rendered)
         end = next((i for i, start in enumerate(begins) if start >= len(text) - n_tail), len(ids))
         sequences.append(tuple(ids[:end]))
         starts.append(bisect_right(begins, at) - 1)

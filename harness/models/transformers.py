@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 
+from harness.encoding import encode
 from harness.errors import ContextOverflow, ProviderError
 from harness.models.base import Completion, Request, ScoreRequest, Scores
 from harness.models.checks import check_request
@@ -40,7 +41,6 @@ from harness.models.loading import (
 from harness.models.packed import PackedModel, can_pack
 from harness.models.padded import decode_padded, score_whole
 from harness.models.scoring import ScoreTask, check_score_request
-from harness.rendering import encode
 
 
 class TransformersModel:

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.encoding import encode
 from harness.errors import ContextOverflow, HarnessError, ProviderError
 from harness.models.base import (
     Completion,
@@ -34,7 +35,6 @@ from harness.models.base import (
 )
 from harness.models.checks import check_request
 from harness.models.ids import shortest_ids
-from harness.rendering import encode
 from harness.trajectory import Usage
 
 _KV_CACHE_GIB = 2
