@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from sad_envs.base import EnvError
 from sad_envs.webshop.catalogue import Catalogue
 from sad_envs.webshop.env import WebShopEnv
-from sad_envs.webshop.pages import ItemPage
+from sad_envs.webshop.pages import ItemPage, ResultsPage
 from sad_envs.webshop.splits import Split, find_split, tenth
 
 
@@ -43,14 +44,12 @@ def test_an_episode_ends_with_the_purchase() -> None:
 
 
 def test_a_partial_reward_is_no_success() -> None:
-    env, _, info = begun()
-    env.step(info["admissible_actions"][0])
-    asin = next(
-        product.asin
-        for product in env.session.page.products  # type: ignore[union-attr]
-        if product.asin != env.session.goal.asin
-    )
-    env.step(f"click[{asin}]")
+    env, _, _ = begun()
+    other = "beauty" if env.session.goal.category != "beauty" else "garden"
+    env.step(f"search[<c> {other}]")
+    page = env.session.page
+    assert isinstance(page, ResultsPage)
+    env.step(f"click[{page.products[0].asin}]")
     _, reward, _, _, info = env.step("click[buy now]")
     assert reward < 1.0
     assert (info["success"], info["score"]) == (False, reward)
@@ -205,6 +204,12 @@ def test_the_1000_products_have_upstreams_goals(thousand: Catalogue) -> None:
     assert max(counts.values()) == 558
     assert len({goal.asin for goal in thousand.human_goals()}) == 13
     assert thousand.store.info.products == 1000
+
+
+@pytest.mark.realdata
+def test_goals_are_the_same_on_every_python(thousand: Catalogue) -> None:
+    told = "\n".join(goal.instruction for goal in thousand.synthetic_goals())
+    assert hashlib.sha256(told.encode()).hexdigest()[:16] == "802458896663e37f"
 
 
 @pytest.mark.realdata
