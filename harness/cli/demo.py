@@ -35,6 +35,9 @@ RUNS = (
     DemoRun("hotpotqa", "expert", 60, 7),
     DemoRun("hotpotqa", "expert", 10, 7, env_args={"engine": "lucene"}),
     DemoRun("hotpotqa", "react", 3, 3, "smollm2"),
+    DemoRun("webshop", "expert", 60, 14),
+    DemoRun("webshop", "random", 60, 14),
+    DemoRun("webshop", "react", 2, 3, "smollm2"),
 )
 
 
