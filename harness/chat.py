@@ -120,10 +120,11 @@ def _templated(entries: list[_Entry], tokenizer: Any, open_turn: bool) -> list[C
     text = _apply(tokenizer, roles, [entry.content for entry in entries], open_turn)
     for markup in _markups(tokenizer, roles, open_turn):
         pieces: list[ChatPiece] = []
+        ends = {each: _turn_end(each, tokenizer) for each in set(markup)}
         for index, entry in enumerate(entries):
-            _add_markup(pieces, markup[index], entries, index, tokenizer)
+            _add_markup(pieces, markup[index], entries, index, ends)
             pieces.extend(entry.pieces)
-        _add_markup(pieces, markup[-1], entries, len(entries), tokenizer)
+        _add_markup(pieces, markup[-1], entries, len(entries), ends)
         if "".join(piece.text for piece in pieces) == text:
             return pieces
     raise HarnessError(
@@ -167,13 +168,17 @@ _known_markup: WeakKeyDictionary[Any, dict[tuple[str, tuple[str, ...], bool], tu
 
 
 def _add_markup(
-    pieces: list[ChatPiece], markup: str, entries: list[_Entry], index: int, tokenizer: Any
+    pieces: list[ChatPiece],
+    markup: str,
+    entries: list[_Entry],
+    index: int,
+    ends: dict[str, int],
 ) -> None:
     """Append what stands before message `index`; the end of a turn belongs to the turn."""
     before = entries[index - 1] if index else None
     turn = pieces[-1].turn if pieces else -1
     if before is not None and before.role == "assistant" and turn >= 0:
-        end = _turn_end(markup, tokenizer)
+        end = ends[markup]
         pieces.append(ChatPiece(pieces[-1].kind, markup[:end], turn))
         markup = markup[end:]
     pieces.append(ChatPiece("template", markup, turn))
