@@ -62,12 +62,14 @@ def main() -> None:
             stream.reconfigure(errors="replace")
     # `module:Class` finds modules of the folder one stands in, as `python -m` does.
     sys.path.append(os.getcwd())
-    _mount()
     code: object = 0
     try:
+        _mount()
         app()
     except SystemExit as error:
         code = error.code
+    except KeyboardInterrupt:
+        code = 130
     except Exception as error:
         if not _print_line(error):
             raise
