@@ -282,3 +282,16 @@ def test_help_is_light() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_episodes() -> None:
+    benchmark = Path(__file__).parents[2] / "benchmarks" / "run_loop.py"
+    result = subprocess.run(
+        [sys.executable, str(benchmark), "--episodes", "500", "--max-steps", "5"],
+        capture_output=True, text=True, timeout=280, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout)
+    assert measured["steps"] > 2000
+    assert measured["memory_growth_mib"] < 4
