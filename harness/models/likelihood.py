@@ -3,10 +3,12 @@
 Every action is written as the turn it would be, after the reasoning, and the transcript with that
 turn is rendered as training would render it: what is scored are ids of that whole text, so the
 tokens at the border of marker and action are those the tokenizer makes there. Scored are the
-tokens from the one that holds the action's first character (it may begin with the blank before it)
-up to and including the end of the turn (end-of-turn token, or newline in plain text); without the
-end, an action that another begins with would always win over it. The mean of their
-log-probabilities decides; of equals, the action the environment lists first.
+tokens from the first that holds a character after the marker, the blank there included, up to and
+including the end of the turn (end-of-turn token, or newline in plain text). The blank counts
+because it is part of the first word's token in one action and a token of its own in the next; the
+end counts because without it an action that another begins with would always win over that one.
+The mean of the tokens' log-probabilities decides; of equals, the action the environment lists
+first.
 
 An action that cannot be read back from its turn is refused.
 """
@@ -70,6 +72,7 @@ def make_choice(
     act = turn.text("act")
     before, shown = _cut(style, act, actions[0])
     at = rendered.text.index(act, span.start) + before
+    begin = max(span.start, len(rendered.text[:at].rstrip(" ")))
     head, tail = rendered.text[:at], rendered.text[at + len(shown) :]
     n_tail = len(rendered.text) - span.end  # markup after the end of the turn is not scored
     sequences, starts = [], []
@@ -79,7 +82,7 @@ def make_choice(
         ids, begins = encode(text, tokenizer, add_bos=fmt.template == "plain", known=rendered)
         end = next((i for i, start in enumerate(begins) if start >= len(text) - n_tail), len(ids))
         sequences.append(tuple(ids[:end]))
-        starts.append(bisect_right(begins, at) - 1)
+        starts.append(bisect_right(begins, begin) - 1)
     return Choice(completions, ScoreRequest(tuple(sequences), tuple(starts), session))
 
 
