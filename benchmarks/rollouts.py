@@ -47,13 +47,16 @@ TIMING = ["--prefill", "2e-5", "--decode", "0.015", "--per-sequence", "1e-4"]
 
 @dataclass(frozen=True)
 class Call:
-    """One model call: when, of which episode, what was asked, tokens that came back."""
+    """One model call: when, of which episode, what was asked, tokens that came back, and the CPU
+    time that this process had used when it began.
+    """
 
     began: float
     ended: float
     session: str
     request: Request
     tokens: int
+    cpu: float = 0.0
 
 
 class Notes:
@@ -70,14 +73,14 @@ class Notes:
         original = getattr(kind, method)
 
         def timed(this: Any, *arguments: Any, **options: Any) -> Any:
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), time.process_time()
             try:
                 result = original(this, *arguments, **options)
             finally:
                 ended = time.perf_counter()
                 self.seconds[label] += ended - began
             if method == "generate":
-                self._note(began, ended, arguments[0], result)
+                self._note(began, ended, cpu, arguments[0], result)
             self.steps += method == "step"
             return result
 
@@ -88,11 +91,16 @@ class Notes:
             setattr(kind, method, original)
 
     def _note(
-        self, began: float, ended: float, asked: Sequence[Request], got: list[Completion]
+        self,
+        began: float,
+        ended: float,
+        cpu: float,
+        asked: Sequence[Request],
+        got: list[Completion],
     ) -> None:
         for request, done in zip(asked, got, strict=True):
             tokens = done.usage.completion_tokens
-            self.calls.append(Call(began, ended, request.session, request, tokens))
+            self.calls.append(Call(began, ended, request.session, request, tokens, cpu))
 
 
 def busy_rate(calls: list[Call], threads: int) -> float:
@@ -173,8 +181,10 @@ def _body(model: str, call: Call) -> tuple[str, dict[str, Any]]:
     return "chat/completions", body | {"messages": chat}
 
 
-def overhead(steps: int) -> tuple[float, bool]:
-    """Seconds per step besides environment and model, and whether a tokenizer took part."""
+def overhead(steps: int) -> tuple[float, float, bool]:
+    """Seconds per step besides environment and model, by the wall and of this process's CPU time
+    (which a busy machine does not stretch); and whether a tokenizer took part.
+    """
     from harness.errors import HarnessError
 
     tokenizer = None
@@ -210,7 +220,8 @@ def overhead(steps: int) -> tuple[float, bool]:
     model = sum(call.ended - call.began for calls in sessions.values() for call in calls[:-1])
     counted = sum(len(calls) - 1 for calls in sessions.values())
     environment = notes.seconds["environment"] * counted / notes.steps
-    return (wall - model - environment) / counted, tokenizer is not None
+    cpu = sum(calls[-1].cpu - calls[0].cpu for calls in sessions.values())
+    return (wall - model - environment) / counted, cpu / counted, tokenizer is not None
 
 
 @contextlib.contextmanager
@@ -247,10 +258,10 @@ def main() -> None:
     print(f"through the harness  {harness:8.1f} tokens/s")
     print(f"straight             {raw:8.1f} tokens/s")
     print(f"ratio                {harness / raw:8.1%}")
-    seconds, tokenized = overhead(steps=30)
-    with_what = "with" if tokenized else "without"
+    seconds, cpu, tokenized = overhead(steps=30)
+    kind = "with" if tokenized else "without"
     print(
-        f"harness per step     {seconds * 1000:8.2f} ms ({with_what} a tokenizer, 30-step episodes)"
+        f"harness per step {seconds * 1e3:.2f} ms, {cpu * 1e3:.2f} ms of CPU ({kind} a tokenizer)"
     )
 
 
