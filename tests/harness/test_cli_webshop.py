@@ -14,6 +14,11 @@ import pytest
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
 
 
+def _as_in_a_terminal() -> None:
+    """Undo the ignored SIGINT that a background shell hands down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_shop_is_served_until_it_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
     command = [*HARNESS, "webshop", "serve", "--split", "generated:0:5", "--port", "0"]
@@ -22,6 +27,7 @@ def test_a_shop_is_served_until_it_is_interrupted(tmp_path: Path, number: signal
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_as_in_a_terminal,
     )
     assert process.stdout is not None
     address = process.stdout.readline().strip()
