@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from harness.errors import HarnessError
-from harness.models import Model, Request, Sampling
+from harness.models import Model, Request, Sampling, ScoreRequest, ScoringModel
 from harness.models.base import cut_at_stop
 from harness.models.scripted import ScriptedModel
 
@@ -191,6 +193,37 @@ def test_usage_counts_one_call_and_its_tokens(model: Model) -> None:
     assert done.usage.model_calls == 1
     assert 0 < done.usage.prompt_tokens < longer.usage.prompt_tokens
     assert 0 < done.usage.completion_tokens <= 6
+
+
+def test_a_session_changes_what_is_computed_and_not_what_is_said(model: Model) -> None:
+    first = ask(t=0, n=6, session="contract")
+    longer = ask(PROMPTS[0] + " the apple.\nAction:", t=0, n=6, session="contract")
+    for request in (first, longer, first):
+        (kept,) = model.generate([request])
+        (anew,) = model.generate([replace(request, session="")])
+        assert kept.text == anew.text
+        assert kept.usage.prompt_tokens == anew.usage.prompt_tokens
+        assert 0 <= kept.usage.cached_tokens < kept.usage.prompt_tokens
+
+
+def test_a_model_that_scores_finds_its_own_greedy_tokens_likeliest(model: Model) -> None:
+    if not isinstance(model, ScoringModel):
+        assert not hasattr(model, "score")
+        return
+    tokenizer = model.tokenizer
+    assert tokenizer is not None
+    prompt = tuple(tokenizer(PROMPTS[0], add_special_tokens=False)["input_ids"])
+    request = Request(PROMPTS[0], ids=prompt, sampling=Sampling(max_tokens=1))
+    (greedy,) = model.generate([request])
+    assert greedy.ids
+    others = [token for token in range(20, 40) if token != greedy.ids[0]]
+    sequences = tuple((*prompt, token) for token in (greedy.ids[0], *others))
+    (scores,) = model.score([ScoreRequest(sequences, (len(prompt),) * len(sequences))])
+    assert [len(found) for found in scores.logprobs] == [1] * len(sequences)
+    assert max(scores.logprobs) == scores.logprobs[0]
+    assert scores.logprobs[0][0] <= 0
+    assert sum(math.exp(found[0]) for found in scores.logprobs) <= 1 + 1e-3
+    assert scores.usage.model_calls >= 1
 
 
 def test_the_description_is_plain_data_and_does_not_change(model: Model) -> None:
