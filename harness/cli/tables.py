@@ -22,7 +22,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def print_summary(rows: Sequence[Row]) -> None:
     """Print a run's summary: a line per task type, then all."""
-    header = ("task type", "scored/planned", "success", "95% interval", "steps", "invalid",
+    header = ("task type", "scored/planned", "success", "95% interval", "score", "steps", "invalid",
               "tokens in", "out", "seconds")  # fmt: skip
     print_table(header, [_cells(row) for row in rows])
 
@@ -36,6 +36,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.scored}/{row.planned}",
         _number(row.success_rate, 100, "%"),
         interval,
+        _number(row.mean_score, 100),
         _number(row.mean_steps),
         _number(row.invalid_rate, 100, "%"),
         f"{row.prompt_tokens:,}" if row.prompt_tokens else "–",

@@ -32,6 +32,9 @@ GENERATED_TASKS = 1000
 MOST_TASKS = 10_000
 """Goals of one shop at most."""
 
+_PASSED_OVER = 45
+"""Percent of turns of a product without options that make no goal, so that many ask for one."""
+
 _LEADS = (
     *("i am looking for", "i'm looking for", "i need", "i want", "find me", "show me", "get me"),
     *("i would like to buy", "can you find", "please help me find", "looking for", "i want to buy"),
@@ -72,7 +75,10 @@ def generated_goals(seed: int, n: int) -> tuple[Goal, ...]:
     for turn in range(20 * MOST_TASKS):
         if len(goals) == n:
             break
-        goal = _goal(Dice("webshop goal", seed, turn), order[turn % len(order)])
+        dice, ware = Dice("webshop goal", seed, turn), order[turn % len(order)]
+        if not ware.options and dice.chance(_PASSED_OVER):
+            continue
+        goal = _goal(dice, ware)
         if goal is not None and goal.instruction not in said:
             said.add(goal.instruction)
             goals.append(replace(goal, index=len(goals)))

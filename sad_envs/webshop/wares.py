@@ -51,6 +51,8 @@ _OPENINGS = (
     "This {noun} was designed with {use} in mind.",
 )
 _ENDINGS = (
+    "What you see in the first picture is what arrives, without the things around it.",
+    "Among things of its kind it is one that people come back for, as {brand} likes to say.",
     "Please measure before ordering.",
     "Write to {brand} at any time; we answer.",
     "Pictures may differ a little from what arrives.",
@@ -239,7 +241,7 @@ def _written(dice: Dice, ware: Ware) -> Ware:
     said = shuffled(dice, rest[:cut] + [one for one in told if dice.chance(40)])
     others = [f"{extra} for {dice.one_of(ware.kind.uses)}" for extra in ware.kind.extras]
     bullets = [_sentence(dice, ware, one) for one in said]
-    bullets += shuffled(dice, others)[: dice.below(3) + (not bullets)]
+    bullets += shuffled(dice, others)[: 1 + dice.below(4)]
     return replace(
         ware,
         title=title,
@@ -286,12 +288,13 @@ def _sentence(dice: Dice, ware: Ware, attribute: str) -> str:
 
 def _description(dice: Dice, ware: Ware, noun: str, attributes: Sequence[str]) -> str:
     """Some sentences that name `attributes`; often empty when there are none."""
-    if not attributes and dice.chance(55):
+    if not attributes and dice.chance(45):
         return ""
     said = [f"{_sentence(dice, ware, one).rstrip('.')}." for one in attributes]
-    extras = [f"Comes with {extra.lower()}." for extra in ware.kind.extras if dice.chance(40)]
-    texts = [dice.one_of(_OPENINGS), *shuffled(dice, said + extras)]
-    texts += [one for one in _ENDINGS if dice.chance(35)]
+    extras = [f"Comes with {extra.lower()}." for extra in ware.kind.extras if dice.chance(60)]
+    openings = shuffled(dice, _OPENINGS)[: 1 + dice.below(len(_OPENINGS))]
+    texts = [*openings, *shuffled(dice, said + extras)]
+    texts += [one for one in _ENDINGS if dice.chance(60)]
     filled = (
         text.format(brand=ware.brand, noun=noun.lower(), use=dice.one_of(ware.kind.uses).lower())
         for text in texts
