@@ -17,7 +17,7 @@ from sad_envs.webshop.reading import BrowserFailure
 pytestmark = pytest.mark.browser
 
 SPLIT = "generated:0:60"
-N_RANDOM, N_EXPERT = 16, 24
+N_RANDOM, N_EXPERT = 14, 26
 
 
 @pytest.fixture(scope="module")
