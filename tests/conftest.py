@@ -47,7 +47,7 @@ def _chromium_available() -> bool:
     from sad_envs.webshop.chromium import find_binaries
 
     try:
-        find_binaries()
+        find_binaries(download=False)
     except EnvError:
         return False
     return True

@@ -80,13 +80,16 @@ class Binaries:
     driver: str
 
 
-def find_binaries() -> Binaries:
-    """Browser and driver, or an error that says how to get them."""
+def find_binaries(*, download: bool = True) -> Binaries:
+    """Browser and driver, or an error that says how to get them.
+
+    Without `download`, only those that are installed.
+    """
     chrome = _find(CHROME, _CHROME_NAMES)
     driver = _find(CHROMEDRIVER, _DRIVER_NAMES)
     if chrome and driver:
         return Binaries(chrome, driver)
-    managed = _managed(chrome)
+    managed = _managed(chrome) if download else None
     if managed is not None:
         return managed
     lacking = " and ".join(
