@@ -98,6 +98,14 @@ def test_some_episodes_leave_a_product_or_search_again(
     ]
     assert max(opened) > 1
     assert sum(n > 1 for n in opened) >= 3
+    courses = [[action for _, action, *_ in turns] for _, turns in episodes]
+    at_once = [
+        i for i, course in enumerate(courses)
+        for one, other in zip(course, course[1:], strict=False)
+        if one.startswith("click[B0") and other == "click[< Prev]"
+    ]  # fmt: skip
+    assert at_once, "none left for an option that is not offered"
+    assert any("click[< Prev]click[< Prev]" in "".join(course) for course in courses)
 
 
 def test_same_seed_same_episode_and_another_seed_other_words(env: WebShopEnv) -> None:
