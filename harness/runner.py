@@ -363,9 +363,8 @@ class _Run:
         allowed = "" if longest.until == NEVER else f" of {longest.until - longest.since:.0f} s"
         kinds = Counter(activity.what.partition(",")[0] for activity, _ in at)
         line = (
-            f"waiting for {longest.what} of {watch.name}, turn {watch.turn}: "
-            f"{now - longest.since:.0f} s{allowed}; "
-            + ", ".join(f"{n} in {what}" for what, n in kinds.most_common())
+            f"waiting {now - longest.since:.0f} s{allowed} for {longest.what} in turn {watch.turn} "
+            f"of {watch.name}; " + ", ".join(f"{n} in {what}" for what, n in kinds.most_common())
         )
         if self._plan.gate is not None:
             line += f"; {self._plan.gate.describe()}"
