@@ -21,12 +21,15 @@ class RunProgress:
     def __init__(self, total: int, done: int) -> None:
         self.total, self.done, self.scored, self.won = total, done, 0, 0
         self._bar: Any = None
+        self._live: Any = None
+        self._waiting: str | None = None
         self._next_line = time.monotonic() + 10
         self._next_wait = time.monotonic() + 30
 
     def __enter__(self) -> RunProgress:
         if sys.stderr.isatty():
             from rich.console import Console
+            from rich.live import Live
             from rich.progress import (
                 BarColumn,
                 MofNCompleteColumn,
@@ -35,18 +38,17 @@ class RunProgress:
                 TimeRemainingColumn,
             )
 
+            console = Console(stderr=True)
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[waiting]}", style="dim"),
-                console=Console(stderr=True),
+                console=console,
             )
-            self._bar.start()
-            self._task = self._bar.add_task(
-                "episodes", total=self.total, completed=self.done, waiting=""
-            )
+            self._task = self._bar.add_task("episodes", total=self.total, completed=self.done)
+            self._live = Live(get_renderable=self._shown, console=console, refresh_per_second=4)
+            self._live.start()
         return self
 
     def update(self, episode: Episode) -> None:
@@ -62,19 +64,28 @@ class RunProgress:
 
     def waiting(self, line: str | None) -> None:
         """Show what is waited for; None when nothing is."""
-        if self._bar is not None:
-            self._bar.update(self._task, waiting=line or "")
-        elif line and time.monotonic() >= self._next_wait:
+        self._waiting = line
+        if self._bar is None and line and time.monotonic() >= self._next_wait:
             say(line)
             self._next_wait = time.monotonic() + 30
 
     def say(self, line: str) -> None:
         """A line beside the bar."""
         if self._bar is not None:
-            self._bar.console.print(line, highlight=False, markup=False)
+            self._live.console.print(line, highlight=False, markup=False)
         else:
             say(line)
 
     def __exit__(self, *exc: object) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._waiting = None
+            self._live.stop()
+
+    def _shown(self) -> Any:
+        """The bar and, below it, what is waited for, in one line as wide as the terminal."""
+        from rich.console import Group
+        from rich.text import Text
+
+        if self._waiting is None:
+            return self._bar
+        return Group(self._bar, Text(self._waiting, style="dim", no_wrap=True, overflow="ellipsis"))
