@@ -169,8 +169,8 @@ def test_the_log_names_what_is_waited_for(
     play(tmp_path, "hangs", call_timeout=2.0, limit=1)
     log = (tmp_path / "run.log").read_text()
     (row,) = errors(tmp_path)
-    assert f"waiting for a model call of {row.task_id}, turn 1: " in log
-    assert "s of 2 s; 1 in a model call; 1 of 2 model calls" in log
+    assert f"s of 2 s for a model call in turn 1 of {row.task_id}; 1 in a model call; " in log
+    assert "; 1 of 2 model calls" in log
 
 
 def test_a_model_that_answers_nobody_ends_the_run_early(
