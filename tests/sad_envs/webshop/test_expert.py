@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_some_episodes_leave_a_product_or_search_again(
     courses = [[action for _, action, *_ in turns] for _, turns in episodes]
     at_once = [
         i for i, course in enumerate(courses)
-        for one, other in zip(course, course[1:], strict=False)
+        for one, other in itertools.pairwise(course)
         if one.startswith("click[B0") and other == "click[< Prev]"
     ]  # fmt: skip
     assert at_once, "none left for an option that is not offered"
