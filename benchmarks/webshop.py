@@ -296,7 +296,8 @@ def child(name: str, options: argparse.Namespace) -> dict[str, Any]:
     command += ["--steps", str(options.steps), "--products", str(options.products)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ})
     if done.returncode:
-        raise SystemExit(done.stderr.strip().splitlines()[-1])
+        said = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}"]
+        raise SystemExit(f"{name}: {said[0]}")
     measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return measured
 

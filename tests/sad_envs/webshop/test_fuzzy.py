@@ -38,7 +38,7 @@ TEXTS = st.lists(WORDS, max_size=8).map(" ".join) | st.text(max_size=30)
 LONG = st.lists(WORDS, min_size=30, max_size=60).map(" ".join)
 
 
-@settings(max_examples=600)
+@settings(max_examples=600, deadline=None)
 @given(TEXTS | LONG, TEXTS | LONG)
 @example("a" * 199, "a" * 200 + "b" * 30)
 @example("ab" * 100 + " c", "ab" * 100 + " d")
@@ -47,7 +47,7 @@ def test_similar_is_a_score_above_the_threshold(first: str, second: str) -> None
     assert similar(first, second) == (token_set_ratio(first, second) > THRESHOLD)
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.text("abc ", max_size=14), st.text("abc ", max_size=14))
 def test_similar_agrees_on_texts_of_few_letters(first: str, second: str) -> None:
     assert similar(first, second) == (token_set_ratio(first, second) > THRESHOLD)

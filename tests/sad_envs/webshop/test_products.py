@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shop_parts import product, raw_product
 
@@ -88,6 +88,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.text(), JSON, max_size=3), max_size=5), st.integers(1, 40))
 def test_a_list_is_streamed_whatever_the_buffer(
     tmp_path_factory: pytest.TempPathFactory, items: list[dict[str, Any]], chunk: int
@@ -99,6 +100,7 @@ def test_a_list_is_streamed_whatever_the_buffer(
         assert list(stream_list(path)) == items
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.lists(JSON, max_size=3), max_size=5), st.integers(1, 40))
 def test_an_object_is_streamed_whatever_the_buffer(
     tmp_path_factory: pytest.TempPathFactory, pairs: dict[str, Any], chunk: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_shop import HOSTILE, SmallShop
 
@@ -53,6 +53,7 @@ def test_actions_are_split_at_brackets(action: str, parsed: tuple[str, str] | No
     assert parse_action(action) == parsed
 
 
+@settings(deadline=None)
 @given(st.text("ab[]\n ", max_size=12))
 def test_splitting_is_that_of_a_greedy_expression(action: str) -> None:
     match = re.match(r"(.+)\[(.+)\]", action)
