@@ -17,19 +17,20 @@ from sad_envs.webshop.reading import BrowserFailure
 pytestmark = pytest.mark.browser
 
 SPLIT = "generated:0:60"
+MAX_STEPS = 8
 N_RANDOM, N_EXPERT = 14, 26
 
 
 @pytest.fixture(scope="module")
 def in_browser() -> Iterator[WebShopBrowserEnv]:
-    env = WebShopBrowserEnv(split=SPLIT)
+    env = WebShopBrowserEnv(split=SPLIT, max_steps=MAX_STEPS)
     yield env
     env.close()
 
 
 @pytest.fixture(scope="module")
 def in_text() -> WebShopEnv:
-    return WebShopEnv(split=SPLIT)
+    return WebShopEnv(split=SPLIT, max_steps=MAX_STEPS)
 
 
 def _random_action(draw: random.Random, info: dict[str, Any]) -> str:
@@ -60,6 +61,7 @@ def _play(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_random_and_expert_episodes_are_those_of_the_text_environment(
     in_text: WebShopEnv, in_browser: WebShopBrowserEnv
 ) -> None:
