@@ -98,3 +98,51 @@ def test_an_option_leads_to_the_page_that_has_it_chosen_too() -> None:
 
 def test_an_error_page_is_escaped() -> None:
     assert "<script>alert" not in render_error(404, HOSTILE)
+
+
+@pytest.mark.parametrize(
+    ("number", "hooks"),
+    [
+        (
+            0,
+            [
+                'id="instruction-text"', '<form id="form-buscar"', 'id="search_input"',
+                'name="search_query"', 'class="btn btn-success"',
+            ],
+        ),
+        (
+            1,
+            [
+                'class="list-group-item"', 'class="result-img ', 'class="searched-product"',
+                '<h4 class="product-asin"><a class="product-link"', 'class="product-title"',
+                '<h5 class="product-price">', 'class="btn btn-success"', 'class="btn btn-primary ',
+            ],
+        ),
+        (
+            4,
+            [
+                '<h4 id="option-1">color</h4>\n<div class="radio-toolbar"',
+                '<input type="radio" id="radio_color0" name="color" value="red" data-url="/item',
+                '<label for="radio_color0">red</label>', 'id="product-image"',
+                'class="btn btn-lg purchase"', 'class="btn btn-primary"',
+            ],
+        ),
+        (5, ['<p class="product-info">A mug. It is number 3.</p>']),
+        (6, ['<li><p class="product-info"> holds coffee</p></li>']),
+        (8, ['<p class="attribute">easy clean</p>']),
+        (
+            14,
+            [
+                'id="thankyou"', 'id="stats"', '<h3 id="reward">', "<pre>0.", 'id="asin"',
+                'id="options"', 'id="purchased_attrs"', 'id="purchased-category"',
+                'id="purchased-query"', 'id="purchased-pc"', 'id="goal-asin"', 'id="goal-options"',
+                'id="goal-attrs"', 'id="goal-price"', 'id="goal-instruction-text"',
+                'id="goal-category"', 'id="goal-pc"', 'id="goal-query"', 'id="goal"',
+                'id="reward_info"',
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_pages_have_what_clients_of_upstreams_site_look_for(number: int, hooks: list[str]) -> None:
+    html = render_page(_pages()[number], "abc")
+    assert [hook for hook in hooks if hook not in html] == []
