@@ -42,6 +42,19 @@ def ask(model: Any, ids: list[int], session: str = "", n: int = 8) -> Completion
     return done
 
 
+def watch_memory(model: Any) -> list[int]:
+    """The tokens there is memory for at every step from now on."""
+    held: list[int] = []
+    engine, forward = model._engine, model._engine._packed.forward
+
+    def watched(segments: Any) -> Any:
+        held.append(engine.held_tokens)
+        return forward(segments)
+
+    engine._packed.forward = watched
+    return held
+
+
 def turns_of(model: Any, session: str, start: list[int]) -> list[Completion]:
     """Three turns, each prompt the last one with its completion and an observation behind it."""
     ids, said = list(start), []
@@ -197,7 +210,9 @@ def test_requests_wait_for_memory_and_one_that_needs_more_runs_alone(
     for limit in (1, 2 * 256):
         model = TransformersModel(tiny._model, tiny.tokenizer, name="small", cache_tokens=limit)
         model._ends = frozenset()
+        held = watch_memory(model)
         assert [done.ids for done in model.generate(requests)] == expected
+        assert max(held) == max(limit, 256)
         model.close()
 
 
