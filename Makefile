@@ -84,6 +84,7 @@ test-pythons:
 bench: setup-test
 	$(BIN)/python benchmarks/alfworld_engine.py
 	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/webshop.py
 	$(BIN)/python benchmarks/distill.py
 	$(BIN)/python benchmarks/run_loop.py
 

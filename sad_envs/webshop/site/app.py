@@ -48,6 +48,7 @@ from sad_envs.webshop.pages import (
 )
 from sad_envs.webshop.session import Shop
 from sad_envs.webshop.site.log import SessionLog
+from sad_envs.webshop.upstream import session_code
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -212,7 +213,7 @@ class _Views:
             content = {"asin": asin, "options": chosen, "price": self._shop.price(asin)}
             details = {"reward": reward.total, "reward_info": reward.record()}
             self._log.write(sid, "done", _address(), goal, content, **details)
-        code = hashlib.sha1(sid.encode("utf-8", "replace")).hexdigest()[:10].upper()
+        code = session_code(sid)
         page = DonePage(asin, chosen, reward.total, product, goal, reward, code)
         return self._page(page, sid)
 
