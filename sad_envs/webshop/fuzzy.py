@@ -17,8 +17,6 @@ THRESHOLD = 85
 
 _DELETED = dict.fromkeys(range(128, 256))
 _NOT_WORD = re.compile(r"\W")
-_JUNK_FROM = 200
-"""From this length on, difflib treats frequent letters of the second text as junk."""
 
 
 def processed(text: str) -> str:
@@ -77,8 +75,10 @@ def _exceeds(a: str, b: str) -> bool:
         return False
     if not _enough(min(len(a), len(b)), a, b):
         return False
-    if len(b) < _JUNK_FROM and b.startswith(a):
-        return True  # the whole of `a` is the longest match, so the bound above is the ratio
+    if b.startswith(a):
+        # The whole of `a` is matched, so the bound is the ratio; also in long texts, where difflib
+        # looks only for rare letters: the first it finds stand in the same place in both.
+        return True
     if not _enough((Counter(a) & Counter(b)).total(), a, b):
         return False
     return _ratio(a, b) > THRESHOLD

@@ -51,3 +51,14 @@ def test_similar_is_a_score_above_the_threshold(first: str, second: str) -> None
 @given(st.text("abc ", max_size=14), st.text("abc ", max_size=14))
 def test_similar_agrees_on_texts_of_few_letters(first: str, second: str) -> None:
     assert similar(first, second) == (token_set_ratio(first, second) > THRESHOLD)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(WORDS, min_size=40, max_size=60), st.integers(0, 2), st.integers(0, 2))
+def test_similar_agrees_on_long_texts_with_most_words_in_common(
+    words: list[str], first: int, second: int
+) -> None:
+    numbered = [f"{word}{number}" for number, word in enumerate(words)]
+    one = " ".join([*numbered, *("left",) * first])
+    other = " ".join([*numbered, *("a right", "zz right")[:second]])
+    assert similar(one, other) == (token_set_ratio(one, other) > THRESHOLD)
