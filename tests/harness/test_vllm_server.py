@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -71,13 +70,15 @@ def served() -> Iterator[Served]:
     line = server.start()
     assert line.startswith("harness run --agent react --model openai:smollm2 --base-url"), line
     yield server
-    assert server.end(signal.SIGTERM) == []
+    assert server.process is not None
+    if server.process.poll() is None:
+        server.end(signal.SIGTERM)
 
 
 def run(served: Served, out: Path, env: str, *more: str) -> list[str]:
     return [
         *HARNESS, "run", "--agent", "react", "--model", "openai:smollm2", "--tokenizer", "smollm2",
-        "--base-url", served.base_url, "--env", env, "--max-steps", "6", "--max-tokens", "48",
+        "--base-url", served.base_url, "--env", env, "--max-steps", "4", "--max-tokens", "32",
         "--out", str(out), *more,
     ]  # fmt: skip
 
@@ -147,12 +148,14 @@ def test_episodes_of_all_environments_at_once(served: Served, tmp_path: Path) ->
             assert row.exact_text
             assert row.usage.prompt_tokens > 0
             assert all(turn.completion_ids for turn in row.turns if turn.raw_completion)
-            assert all(0 < turn.usage.completion_tokens <= 49 for turn in row.turns)
+            assert all(0 < turn.usage.completion_tokens <= 33 for turn in row.turns)
 
 
 def test_a_run_survives_the_death_of_its_server(served: Served, tmp_path: Path) -> None:
     """The server is killed hard in mid-run and started again; a resumed run completes."""
-    command = run(served, tmp_path, "alfworld", "--limit", "12", "--concurrency", "4")
+    command = run(
+        served, tmp_path, "alfworld", "--limit", "8", "--concurrency", "2", "--retries", "2"
+    )
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     give_up = time.monotonic() + PATIENCE
     while not len(list(read_episodes(tmp_path))) and time.monotonic() < give_up:
@@ -162,7 +165,7 @@ def test_a_run_survives_the_death_of_its_server(served: Served, tmp_path: Path) 
     running.communicate(timeout=PATIENCE)
     assert running.returncode == 1
     before = [row.key for row in read_episodes(tmp_path)]
-    assert 0 < len(before) < 12
+    assert 0 < len(before) < 8
     assert {row.outcome for row in read_episodes(tmp_path, ERRORS)} == {"provider_error"}
     assert served.process is not None
     assert served.process.wait(60) == 2
@@ -173,11 +176,9 @@ def test_a_run_survives_the_death_of_its_server(served: Served, tmp_path: Path) 
     assert resumed.returncode == 0, resumed.stderr
     keys = [row.key for row in read_episodes(tmp_path)]
     assert keys[: len(before)] == before
-    assert len(set(keys)) == len(keys) == 12
+    assert len(set(keys)) == len(keys) == 8
 
 
 def test_a_killed_harness_serve_leaves_no_process(served: Served) -> None:
     """Last, as it ends the server that the others use: the command dies and cannot clean up."""
     assert served.end(signal.SIGKILL) == []
-    served.start()
-    os.kill(served.process.pid, 0)  # type: ignore[union-attr]
