@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -43,6 +44,8 @@ HOSTILE = (
 """Actions that no environment should fall over."""
 
 LEAK_RESETS = 200
+LEAK_SECONDS = 20.0
+"""A slow environment is reset as often as this allows."""
 LEAK_MEGABYTES = 30.0
 
 
@@ -197,17 +200,23 @@ def _many_in_one_process(spec: EnvSpec) -> str:
 def _memory(spec: EnvSpec) -> str:
     env = make_env(spec)
     tasks = describe_env(env).task_ids
+    warm_until = time.monotonic() + LEAK_SECONDS / 4
     for index in range(50):
         env.reset(options={"task_id": tasks[index % len(tasks)]})
+        if time.monotonic() > warm_until:
+            break
     before = _resident_megabytes()
-    for index in range(50, 50 + LEAK_RESETS):
-        _, info = env.reset(options={"task_id": tasks[index % len(tasks)]})
+    until = time.monotonic() + LEAK_SECONDS
+    n_resets = 0
+    while n_resets < LEAK_RESETS and time.monotonic() < until:
+        _, info = env.reset(options={"task_id": tasks[(50 + n_resets) % len(tasks)]})
         env.step(_pick("look", info))
+        n_resets += 1
     after = _resident_megabytes()
     env.close()
     if after - before > LEAK_MEGABYTES:
-        raise Broken(f"{LEAK_RESETS} resets grew memory from {before:.0f} to {after:.0f} MB")
-    return f"{before:.0f} MB, {after - before:+.1f} MB over {LEAK_RESETS} resets"
+        raise Broken(f"{n_resets} resets grew memory from {before:.0f} to {after:.0f} MB")
+    return f"{before:.0f} MB, {after - before:+.1f} MB over {n_resets} resets"
 
 
 def _expert(spec: EnvSpec) -> str:

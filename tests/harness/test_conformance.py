@@ -80,7 +80,12 @@ def failing(cls: type) -> set[str]:
     return {check.name for check in run_checks(spec) if not check.ok}
 
 
-@pytest.mark.parametrize("name", sorted(ALIASES))
+IN_A_BROWSER = pytest.param(
+    "webshop-browser", marks=[pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1200)]
+)
+
+
+@pytest.mark.parametrize("name", [*sorted(set(ALIASES) - {"webshop-browser"}), IN_A_BROWSER])
 def test_every_environment_passes(name: str) -> None:
     for check in run_checks(find_env(name, {})):
         assert check.ok, check
