@@ -193,7 +193,7 @@ class _Run:
             for thread in self._threads:
                 thread.join(max(0.0, give_up - time.monotonic()))
         if self._waiting and self._reason is None:
-            self._reason = self._plan.ledger.exhausted()
+            self._reason = self._spent()
         return Ending(self._reason, self._interrupted)
 
     def _begin_slot(self, worker: EnvWorker | None = None) -> None:
@@ -210,7 +210,7 @@ class _Run:
         plan = self._plan
         ended: BaseException | None = None
         try:
-            while not self._no_more and plan.ledger.exhausted() is None:
+            while not self._no_more and self._spent() is None:
                 try:
                     job = self._waiting.popleft()
                 except IndexError:
@@ -269,6 +269,15 @@ class _Run:
             self._unanswered = 0
         self._on_episode(episode)
 
+    def _spent(self) -> str | None:
+        """What the run has none left of, time or budget, if anything."""
+        if time.monotonic() >= self._ends:
+            return self._time_up()
+        return self._plan.ledger.exhausted()
+
+    def _time_up(self) -> str:
+        return f"the run's time ({self._plan.deadlines.run:g} s) was up"
+
     def _drain(self, reason: str) -> None:
         """Begin no new episode."""
         if self._reason is None and self._waiting:
@@ -285,7 +294,7 @@ class _Run:
             self._cut_all()
             return
         if now >= self._ends:
-            self._drain(f"the run's time ({self._plan.deadlines.run:g} s) was up")
+            self._drain(self._time_up())
         overdue = [
             (slot, attempt, attempt.watch.activity)
             for slot in self._slots

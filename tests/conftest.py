@@ -64,6 +64,17 @@ def _vllm_available() -> bool:
     return True
 
 
+# Written in torch from the first line on: nothing to collect without it.
+collect_ignore = (
+    []
+    if importlib.util.find_spec("torch")
+    else [
+        f"sad_distill/test_{name}.py"
+        for name in ("attention", "divergence", "heads", "selftest", "step", "teacher")
+    ]
+)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if importlib.util.find_spec("vllm") is None:
         # `make test-vllm` runs these with the other interpreter.
