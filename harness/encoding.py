@@ -105,7 +105,7 @@ def _encode(text: str, tokenizer: Any) -> tuple[list[int], list[int]]:
 
 def _last_cut(known: Known, text: str) -> tuple[int, int]:
     """The last place where `text` may be cut within what is known, and the tokens before it."""
-    limit = _common(known.text, text) - LOOK_AHEAD
+    limit = shared_prefix(known.text, text) - LOOK_AHEAD
     while limit > 0:
         found = known.text.rfind("\n", 0, limit)
         if found < 0:
@@ -119,14 +119,12 @@ def _last_cut(known: Known, text: str) -> tuple[int, int]:
     return 0, 0
 
 
-def _common(first: str, second: str) -> int:
-    """Length of the common beginning."""
-    if second.startswith(first):
-        return len(first)
-    low, high = 0, min(len(first), len(second))
+def shared_prefix(one: Sequence[object], other: Sequence[object]) -> int:
+    """Number of leading elements that two texts, or two lists of ids, have in common."""
+    low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
-        if first[low:middle] == second[low:middle]:
+        if one[low:middle] == other[low:middle]:
             low = middle
         else:
             high = middle - 1

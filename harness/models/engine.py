@@ -24,6 +24,7 @@ from typing import Any, Protocol
 
 import torch
 
+from harness.encoding import shared_prefix
 from harness.errors import ProviderError
 from harness.models.loading import first_line
 from harness.models.packed import PackedModel, Segment, SequenceCache
@@ -303,15 +304,3 @@ class Engine:
         self._kept.clear()
         for entry in entries:
             entry.future.set_exception(ProviderError(self._closed))
-
-
-def shared_prefix(one: Sequence[int], other: Sequence[int]) -> int:
-    """Number of leading elements that two lists have in common."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from harness.encoding import shared_prefix
 from harness.errors import HarnessError
 from harness.models.base import ScoreRequest, Scores
-from harness.models.engine import shared_prefix
 from harness.trajectory import Usage
 
 _GROUP = 256

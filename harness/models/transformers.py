@@ -18,6 +18,7 @@ It refuses prompts that are empty or leave no room for a token; it cuts `max_tok
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import threading
 from collections.abc import Iterable, Sequence
@@ -41,6 +42,8 @@ from harness.models.loading import (
 from harness.models.packed import PackedModel, can_pack
 from harness.models.padded import decode_padded, score_whole
 from harness.models.scoring import ScoreTask, check_score_request
+
+logger = logging.getLogger(__name__)
 
 
 class TransformersModel:
@@ -79,6 +82,8 @@ class TransformersModel:
         if packed is not None:
             limit = cache_tokens or _affordable_tokens(packed)
             self._engine = Engine(packed, name=name, cache_tokens=limit)
+        else:
+            logger.info("%s cannot be packed: batches are padded, nothing is kept for a turn", name)
         self.concurrent = self._engine is not None
         self._description = {
             "spec": name,
