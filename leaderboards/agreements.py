@@ -8,13 +8,12 @@ was not measured is None.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError
+from leaderboards.files import read_object
 from leaderboards.players import column_of
 from leaderboards.results import Result
 from leaderboards.runs import Run
@@ -37,7 +36,7 @@ def agreement_of(result: Result) -> Agreement | None:
     found = {}
     for run in runs:
         for path in _places(run):
-            data = _read(path)
+            data = read_object(path)
             if data.get("env_id", run.env_id) == run.env_id and _is_of(data, run):
                 found[path] = data
                 break
@@ -69,13 +68,3 @@ def _mean(parts: list[dict[str, Any]], key: str) -> float | None:
     known = [(part[key], part.get("n_turns") or 1) for part in parts if part.get(key) is not None]
     total = sum(n for _, n in known)
     return sum(value * n for value, n in known) / total if total else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise HarnessError(f"cannot read {path}: {type(error).__name__}: {error}") from error
-    if not isinstance(data, dict):
-        raise HarnessError(f"{path} holds a {type(data).__name__}; expected a JSON object")
-    return data

@@ -28,6 +28,7 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.store import CONFIG, ENV, EPISODES, SUMMARY, config_digest, read_episodes
+from leaderboards.files import read_object
 from leaderboards.render import render
 from leaderboards.report import make_report
 from leaderboards.runs import read_run, short_name
@@ -63,7 +64,7 @@ def check_run(run: Path, split: Split) -> dict[str, Any]:
     Raises:
         HarnessError: the run is incomplete, or something a score depends on is unknown.
     """
-    config = _read(run / CONFIG)
+    config = read_object(run / CONFIG)
     described = read_run(run)
     repeats = int((config.get("request") or {}).get("repeats") or 1)
     owed = {(task, repeat) for task in split.task_ids for repeat in range(repeats)}
@@ -176,7 +177,7 @@ def _write_entry(run: Path, folder: Path, facts: dict[str, Any]) -> None:
     for name in (CONFIG, ENV, SUMMARY):
         if name == SUMMARY and not (run / name).exists():
             continue
-        data = _without_places(_read(run / name))
+        data = _without_places(read_object(run / name))
         (folder / name).write_text(json.dumps(data, indent=2, sort_keys=True) + "\n")
     if (run / AGREEMENT).exists():
         shutil.copyfile(run / AGREEMENT, folder / AGREEMENT)
@@ -212,7 +213,7 @@ def _unpacked(entry: Path, folder: Path) -> Path:
     Raises:
         HarnessError: a file is missing or has changed.
     """
-    facts = _read(entry / ENTRY)
+    facts = read_object(entry / ENTRY)
     if facts.get("schema") != SCHEMA:
         raise HarnessError(
             f"{entry / ENTRY} has schema {facts.get('schema')}; this version reads {SCHEMA}"
@@ -245,20 +246,6 @@ def _some(what: str, keys: Sequence[tuple[str, int]]) -> list[str]:
     shown = ", ".join(f"{task} (repeat {repeat})" for task, repeat in keys[:2])
     more = f" and {len(keys) - 2:,} more" if len(keys) > 2 else ""
     return [f"{what}: {shown}{more}"]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise HarnessError(
-            f"{path.parent} has no {path.name}; expected a folder that 'harness run' wrote"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise HarnessError(f"cannot read {path}: {error}") from error
-    if not isinstance(data, dict):
-        raise HarnessError(f"{path} holds a {type(data).__name__}; expected a JSON object")
-    return data
 
 
 def _sha256(content: bytes) -> str:

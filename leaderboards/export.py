@@ -28,6 +28,7 @@ from harness.rendering import Format, render
 from harness.store import CONFIG, ENV, read_episodes
 from harness.styles import get_style
 from harness.trajectory import Episode
+from leaderboards.files import read_object
 
 Kind = Literal["jsonl", "csv", "atif", "sft"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -144,28 +145,13 @@ def run_digest(run: Path) -> str:
     Raises:
         HarnessError: the folder holds no run.
     """
-    return str(_read(run, CONFIG).get("digest", ""))
+    return str(read_object(run / CONFIG).get("digest", ""))
 
 
 def _package_version(run: Path) -> str:
-    packages = _read(run, ENV).get("packages")
+    packages = read_object(run / ENV).get("packages")
     known = packages if isinstance(packages, dict) else {}
     return str(known.get("structured-agent-distillation", "unknown"))
-
-
-def _read(run: Path, name: str) -> dict[str, Any]:
-    path = run / name
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise HarnessError(
-            f"{run} holds no {name}; expected a run directory, which harness run writes"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise HarnessError(f"cannot read {path}: {error}") from error
-    if not isinstance(data, dict):
-        raise HarnessError(f"{path} holds no object; expected what harness run writes")
-    return data
 
 
 def _make(folder: Path) -> None:

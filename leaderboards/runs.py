@@ -11,7 +11,6 @@ size. Training runs that differ in their seed alone share all three.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from harness.errors import HarnessError
 from harness.store import CONFIG, ENV, SUMMARY, read_episodes
+from leaderboards.files import read_object
 
 DISTILLATION = "distillation.json"
 """What a distilled checkpoint says about its making; a run keeps a copy in `env.json`."""
@@ -85,13 +85,13 @@ def read_runs(folders: Iterable[str | Path]) -> list[Run]:
 
 def read_run(folder: Path) -> Run:
     """One run. Raises `HarnessError` when the folder is no run directory."""
-    config = _read_json(folder / CONFIG, folder)
+    config = read_object(folder / CONFIG)
     decides, request = config.get("decides"), config.get("request") or {}
     if not isinstance(decides, dict):
         raise HarnessError(
             f"{folder / CONFIG} does not say what was run; expected what 'harness run' writes"
         )
-    described = _read_json(folder / ENV, folder) if (folder / ENV).exists() else {}
+    described = read_object(folder / ENV) if (folder / ENV).exists() else {}
     agent = decides.get("agent") or {}
     agent_name = agent.get("agent") if isinstance(agent, dict) else agent
     agent_name = agent_name or request.get("agent") or "unknown"
@@ -134,7 +134,7 @@ def read_distillation(spec: str | None) -> dict[str, Any]:
     path = Path(spec.partition(":")[2]).expanduser() / DISTILLATION
     if not path.is_file():
         return {}
-    return _read_json(path, path.parent)
+    return read_object(path)
 
 
 def _planned(config: dict[str, Any], folder: Path) -> dict[str, int] | None:
@@ -143,26 +143,12 @@ def _planned(config: dict[str, Any], folder: Path) -> dict[str, int] | None:
         return {str(kind): int(number) for kind, number in planned.items()}
     if not (folder / SUMMARY).exists():
         return None
-    rows = _read_json(folder / SUMMARY, folder).get("rows") or []
+    rows = read_object(folder / SUMMARY).get("rows") or []
     by_type = {row["task_type"]: int(row["planned"]) for row in rows}
     total = by_type.pop("all", None)
     if total is None:
         return None
     return by_type if sum(by_type.values()) == total else {"": total}
-
-
-def _read_json(path: Path, folder: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise HarnessError(
-            f"{folder} is no run: it has no {path.name}; expected a folder that 'harness run' wrote"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise HarnessError(f"cannot read {path}: {type(error).__name__}: {error}") from error
-    if not isinstance(data, dict):
-        raise HarnessError(f"{path} holds a {type(data).__name__}; expected a JSON object")
-    return data
 
 
 def _renamed(run: Run, depth: int, among: list[Run]) -> Run:

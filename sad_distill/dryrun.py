@@ -112,7 +112,7 @@ class DryRun:
         """The report for a terminal."""
         precision = "bfloat16" if self.gpu.precision else "float32"
         head = [
-            f"{self.recipe} on one {self.gpu.name}: {self.gpu.peak / 1e12:,.1f} TFLOP/s dense "
+            f"{self.recipe} on {self.gpu.name}: {self.gpu.peak / 1e12:,.1f} TFLOP/s dense "
             f"{precision}, {self.gpu.memory / 1e9:,.0f} GB",
             f"data: {self.data.sequences:,} sequences, {self.data.tokens:,} tokens, "
             f"{100 * self.data.rows / max(self.data.tokens, 1):.0f}% supervised, "

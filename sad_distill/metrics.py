@@ -25,7 +25,6 @@ from __future__ import annotations
 import json
 import resource
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -40,20 +39,6 @@ from sad_distill.pack import PADDING, PackedBatch
 from sad_distill.step import StepReport, summed_over_processes
 
 METRICS = "metrics.jsonl"
-
-PEAKS = {
-    "B200": 2250e12,
-    "H200": 989e12,
-    "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-    "L4": 121e12,
-    "A10": 125e12,
-    "RTX 4090": 165e12,
-}
-"""Dense bfloat16 operations per second by a part of the GPU's name, from the data sheets; the
-first that fits counts."""
 
 
 @dataclass(frozen=True)
@@ -100,35 +85,6 @@ def embedding_parameters(model: nn.Module) -> list[nn.Parameter]:
     found = {id(m.weight): m.weight for m in inner.modules() if isinstance(m, nn.Embedding)}
     head = inner.get_output_embeddings().weight
     return list((found | {id(head): head}).values())
-
-
-def peak_rate(
-    device: torch.device, precision: torch.dtype | None, processes: int = 1
-) -> float | None:
-    """Floating-point operations per second of all processes; None where unknown.
-
-    Args:
-        precision: that of autocast, None for float32.
-        processes: how many train together; on CPUs they share one, whose rate is not measured.
-    """
-    if device.type == "cuda":
-        if precision is None:
-            return None
-        name = torch.cuda.get_device_name(device)
-        peak = next((peak for part, peak in PEAKS.items() if part in name), None)
-        return peak * processes if peak else None
-    alone = device.type == "cpu" and precision is None and processes == 1
-    return _product_rate() if alone else None
-
-
-def _product_rate(size: int = 1024, tries: int = 5) -> float:
-    left, right = torch.ones(2, size, size)
-    best = float("inf")
-    for _ in range(tries):
-        began = time.perf_counter()
-        torch.mm(left, right)
-        best = min(best, time.perf_counter() - began)
-    return 2 * size**3 / best
 
 
 def peak_memory(device: torch.device) -> int:

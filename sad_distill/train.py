@@ -38,9 +38,10 @@ from sad_distill.checkpoint import (
     student_state,
 )
 from sad_distill.export import export_student, find_licence, make_record
+from sad_distill.gpus import peak_rate
 from sad_distill.heads import causal_model
 from sad_distill.lora import is_adapted, merge
-from sad_distill.metrics import Meter, MetricsWriter, peak_rate
+from sad_distill.metrics import Meter, MetricsWriter
 from sad_distill.optimiser import (
     clip_gradients,
     learning_rate,

@@ -230,7 +230,7 @@ def _attend(
     """Attention of [1, heads, all new, dim] within each segment; gives [1, all new, heads, dim]."""
     unknown = [name for name in ("softcap", "s_aux", "position_bias") if rest.get(name) is not None]
     if unknown or attention_mask is not None:
-        raise NotImplementedError(f"packed attention does not know {unknown or 'this mask'}")
+        raise ValueError(f"packed attention does not know {unknown or 'this mask'}")
     packed, segments = _current.step
     layer, (n_heads, n_new), kv_heads = module.layer_idx, query.shape[1:3], key.shape[1]
     packed.windows[layer] = sliding_window
@@ -286,7 +286,7 @@ def can_pack(model: Any) -> PackedModel | None:
     packed = PackedModel(model)
     try:
         difference, largest = _trial(packed, model)
-    except (RuntimeError, TypeError, AttributeError, ValueError, LookupError, NotImplementedError):
+    except (RuntimeError, TypeError, AttributeError, ValueError, LookupError):
         return None
     if not difference <= _TOLERANCE.get(model.dtype, 1e-3) * max(largest, 1.0):
         return None

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import doctor as checks
+from harness import checks
+from harness.cli import doctor
 
 HARNESS = (sys.executable, "-c", "from harness.cli import main; main()")
 
@@ -130,6 +131,6 @@ def test_what_is_only_absent_is_no_problem(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     findings = [checks.Finding("gpu", "absent", "none", "nothing to do")]
-    monkeypatch.setattr(checks, "examine", lambda: iter(findings))
-    checks.doctor(as_json=False)
+    monkeypatch.setattr(doctor, "examine", lambda: iter(findings))
+    doctor.doctor(as_json=False)
     assert "0 problems, 1 optional parts absent" in capsys.readouterr().out

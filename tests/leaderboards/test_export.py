@@ -187,7 +187,7 @@ def test_a_wrong_option_is_one_line(run: Path, arguments: tuple[str, ...], words
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="expected a run directory"):
+    with pytest.raises(HarnessError, match="expected a folder that 'harness run' wrote"):
         next(jsonl_rows([tmp_path]))
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from tiny_models import make_model
 
-from sad_distill.metrics import MetricsWriter, peak_rate, read_metrics, useful_work
+from sad_distill.gpus import GPUS, peak_rate
+from sad_distill.metrics import MetricsWriter, read_metrics, useful_work
 
 pytestmark = pytest.mark.models
 
@@ -40,6 +41,25 @@ def test_a_cpu_is_measured_alone_in_float32() -> None:
     assert rate > 1e8
     assert peak_rate(cpu, torch.bfloat16) is None
     assert peak_rate(cpu, None, processes=2) is None
+
+
+@pytest.mark.parametrize(
+    ("driver", "name"),
+    [
+        ("NVIDIA H100 80GB HBM3", "h100"),
+        ("NVIDIA H100 PCIe", "h100-pcie"),
+        ("NVIDIA A100-SXM4-40GB", "a100-80gb"),
+        ("NVIDIA L40S", "l40s"),
+        ("NVIDIA A10", "a10"),
+        ("NVIDIA GeForce GTX 970", None),
+    ],
+)
+def test_a_gpu_is_known_by_what_its_driver_calls_it(
+    driver: str, name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: driver)
+    expected = 2 * GPUS[name].peak if name else None
+    assert peak_rate(torch.device("cuda"), torch.bfloat16, processes=2) == expected
 
 
 def test_lines_after_the_checkpoint_and_torn_ones_are_cut(tmp_path: Path) -> None:

@@ -19,27 +19,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import walks
+
 from sad_envs.alfworld.dialect import Dialect, to_dialect
 from sad_envs.alfworld.engine import Engine
 from sad_envs.alfworld.game import Game, read_game
 
-HOSTILE = (
-    "",
-    " ",
-    "look\n",
-    "LOOK",
-    "look look",
-    "go to",
-    "go to nowhere 1",
-    "think: I should look around.",
-    "take apple 1 from",
-    "{o.name}",
-    "#intro#",
-    "__import__('os').getcwd()",
-    "\x00\x1b[2J",
-    "go to кухня 1",
-    "x" * 100_000,
-)
+HOSTILE = (*walks.HOSTILE, "x" * 100_000)
 
 
 def walk_command(admissible: list[str], seen: set[str], rng: random.Random) -> str:
