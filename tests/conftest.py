@@ -81,6 +81,7 @@ collect_ignore = (
             "onpolicy",
             "optimiser",
             "processes",
+            "resume",
             "selftest",
             "smollm2_student",
             "sources",

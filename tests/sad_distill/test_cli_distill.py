@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from training import assert_same_weights, make_run, student_spec
+from training import assert_same_weights, student_spec
 
 from harness.errors import HarnessError
 from harness.store import read_episodes
@@ -27,16 +27,6 @@ def distill(*arguments: object) -> subprocess.CompletedProcess[str]:
         [*HARNESS, *map(str, arguments)],
         capture_output=True, text=True, timeout=240, check=False, env=ENVIRONMENT,
     )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return student_spec(tmp_path_factory.mktemp("student"))
 
 
 def test_a_training_begins_with_an_example_and_ends_with_the_folder(

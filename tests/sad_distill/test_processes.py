@@ -7,12 +7,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from training import assert_same_weights, make_job, make_run, student_spec
+from training import assert_same_weights, make_job
 
 from harness.errors import HarnessError
 from sad_distill.checkpoint import checkpoints
@@ -20,7 +18,12 @@ from sad_distill.metrics import read_metrics
 from sad_distill.processes import joined
 from sad_distill.train import train
 
-pytestmark = [pytest.mark.models, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.models,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("one_thread"),
+]
 
 SETTINGS = (
     *("training.rows=1", "training.accumulation=2", "training.pack_length=200"),
@@ -49,24 +52,6 @@ with joined("cpu") as place:
     found = checkpoints(Path(out))
     train(job, Path(out), stop=stop, resume_from=found[-1] if found else None)
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return student_spec(tmp_path_factory.mktemp("student"))
 
 
 @pytest.fixture(scope="module")

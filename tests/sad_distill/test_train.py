@@ -3,54 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from training import assert_same_weights, losses, make_job, make_run, student_spec, weights
+from training import assert_same_weights, losses, make_job, student_spec, weights
 
 from harness.errors import HarnessError
 from sad_distill.checkpoint import checkpoints
 from sad_distill.metrics import read_metrics
 from sad_distill.train import Hook, Moment, train
 
-pytestmark = pytest.mark.models
+pytestmark = [pytest.mark.models, pytest.mark.usefixtures("one_thread")]
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def student(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return student_spec(tmp_path_factory.mktemp("student"))
-
-
-@pytest.fixture(scope="module")
-def teacher(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A student of its own right, a little trained by imitation."""
-    folder = tmp_path_factory.mktemp("teacher")
-    spec = student_spec(folder, hidden_size=48)
-    job = make_job(run, folder, "imitation", "training.learning_rate=5e-3", student=spec)
-    assert train(job, folder / "out").reason == "done"
-    return folder / "out"
 
 
 def test_a_finished_student_loads_and_says_what_it_is(teacher: Path, run: Path) -> None:
@@ -123,50 +90,6 @@ def test_accumulation_changes_nothing(
     assert_same_weights(*folders, within=2e-5)
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-import torch
-from training import make_job
-from sad_distill.train import train
-torch.set_num_threads(1)
-run, out, student, teacher, *settings = sys.argv[1:]
-job = make_job(Path(run), Path(out), "sad", *settings, student=student, teacher=teacher)
-def watch(step, steps, line):
-    if step == 7:
-        os.kill(os.getpid(), signal.SIGKILL)
-train(job, Path(out), watch=watch)
-"""
-
-
-def test_killed_and_resumed_is_as_never_killed(
-    run: Path, student: str, teacher: Path, tmp_path: Path
-) -> None:
-    settings = ("training.save_every=3", "training.learning_rate=1e-3")
-    spec = f"hf:{teacher}"
-    cut, whole = tmp_path / "cut", tmp_path / "whole"
-    paths = [str(Path(__file__).parents[2]), str(Path(__file__).parent)]
-    died = subprocess.run(
-        [sys.executable, "-c", KILLED, str(run), str(cut), student, spec, *settings],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
-        check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    assert died.returncode == -signal.SIGKILL, died.stderr
-    assert not (cut / "config.json").exists()
-    assert [line["step"] for line in read_metrics(cut / "metrics.jsonl")][-1] == 7
-    (last,) = checkpoints(cut)[-1:]
-    assert last.name == "step-000006"
-    (cut / "checkpoints" / ".step-000009.draft").mkdir()  # what a kill while writing leaves
-
-    train(make_job(run, whole, "sad", *settings, student=student, teacher=spec), whole)
-    job = make_job(run, cut, "sad", *settings, student=student, teacher=spec)
-    train(job, cut, resume_from=checkpoints(cut)[-1])
-    assert_same_weights(cut, whole)
-    one, other = (read_metrics(folder / "metrics.jsonl") for folder in (cut, whole))
-    assert [line["loss"] for line in one] == [line["loss"] for line in other]
-    assert len(checkpoints(cut)) == 2
-
-
 def test_a_checkpoint_is_a_model_folder(run: Path, student: str, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
@@ -176,29 +99,6 @@ def test_a_checkpoint_is_a_model_folder(run: Path, student: str, tmp_path: Path)
     assert [folder.name for folder in found] == ["step-000004", "step-000005"]
     last = AutoModelForCausalLM.from_pretrained(found[-1]).state_dict()
     assert torch.equal(last["model.norm.weight"], weights(tmp_path)["model.norm.weight"])
-
-
-def test_resuming_another_training_names_what_differs(
-    run: Path, student: str, tmp_path: Path
-) -> None:
-    settings = ("training.max_steps=2",)
-    train(make_job(run, tmp_path, "imitation", *settings, student=student), tmp_path)
-    other = make_job(run, tmp_path, "imitation", *settings, "training.seed=3", student=student)
-    with pytest.raises(HarnessError, match=r"training\.seed was 0 and is 3"):
-        train(other, tmp_path, resume_from=checkpoints(tmp_path)[-1])
-
-
-def test_a_stop_keeps_a_checkpoint_and_no_student(run: Path, student: str, tmp_path: Path) -> None:
-    asked: list[bool] = []
-
-    def stop() -> bool:
-        asked.append(True)
-        return len(asked) > 3
-
-    ending = train(make_job(run, tmp_path, "imitation", student=student), tmp_path, stop=stop)
-    assert (ending.reason, ending.steps) == ("interrupted", 3)
-    assert ending.checkpoint.name == "step-000003"
-    assert not (tmp_path / "config.json").exists()
 
 
 def test_time_ends_a_training_with_a_student(run: Path, student: str, tmp_path: Path) -> None:
@@ -257,22 +157,6 @@ def test_lora_trains_adapters_and_gives_a_whole_student(
     assert torch.equal(merged.lm_head.weight, base.lm_head.weight)
 
 
-def test_lora_resumes_exactly(run: Path, teacher: Path, tmp_path: Path) -> None:
-    settings = ("student.lora_rank=4", "training.max_steps=4", "training.learning_rate=1e-2")
-    spec = f"hf:{teacher}"
-    cut, whole = tmp_path / "cut", tmp_path / "whole"
-    train(make_job(run, whole, "imitation", *settings, student=spec), whole)
-    asked: list[bool] = []
-    train(
-        make_job(run, cut, "imitation", *settings, student=spec),
-        cut,
-        stop=lambda: bool(asked.append(True) or len(asked) > 2),  # type: ignore[func-returns-value]
-    )
-    job = make_job(run, cut, "imitation", *settings, student=spec)
-    train(job, cut, resume_from=checkpoints(cut)[-1])
-    assert_same_weights(cut, whole)
-
-
 @pytest.mark.parametrize("source", ["cached", "top-k"])
 def test_cached_teachers_train_as_the_online_one(
     source: str, run: Path, student: str, teacher: Path, tmp_path: Path
@@ -322,24 +206,6 @@ def test_bfloat16_trains_float32_weights_and_writes_bfloat16(
     assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
     kept = load_file(ending.checkpoint / "model.safetensors")
     assert {value.dtype for value in kept.values()} == {torch.float32}
-
-
-def test_tokens_are_counted_across_an_interruption(run: Path, student: str, tmp_path: Path) -> None:
-    settings = ("training.max_steps=6", "training.log_every=4")
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    train(make_job(run, whole, "imitation", *settings, student=student), whole)
-    asked: list[int] = []
-
-    def stop() -> bool:
-        asked.append(1)
-        return len(asked) > 3
-
-    train(make_job(run, cut, "imitation", *settings, student=student), cut, stop=stop)
-    job = make_job(run, cut, "imitation", *settings, student=student)
-    train(job, cut, resume_from=checkpoints(cut)[-1])
-    lines = [read_metrics(folder / "metrics.jsonl") for folder in (whole, cut)]
-    assert [line["step"] for line in lines[1]] == [1, 3, 4, 6]
-    assert lines[0][-1]["tokens"] == lines[1][-1]["tokens"]
 
 
 def test_a_loss_that_is_no_number_is_an_error(run: Path, student: str, tmp_path: Path) -> None:
