@@ -29,6 +29,7 @@ def _mount() -> None:
         bundle,
         compare,
         data,
+        demonstrate,
         distill,
         doctor,
         env,
@@ -45,6 +46,7 @@ def _mount() -> None:
     )
 
     app.command("run")(run.run)
+    app.command("demonstrate")(demonstrate.demonstrate)
     app.command(
         "serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": False}
     )(serve.serve)
