@@ -75,6 +75,26 @@ def test_an_interrupt_ends_in_good_order_and_resumes_by_the_folder_alone(
     assert_same_weights(cut, whole)
 
 
+def test_trainings_share_what_is_kept_of_a_teacher(
+    run: Path, student: str, teacher: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept"
+    asked = ("--recipe", "token-kd-masked", "--teacher", f"hf:{teacher}", "--runs", run)
+    asked += ("--student", student, "--teacher-cache", kept, "--set", "training.epochs=1")
+    refused = distill(*asked, "--out", tmp_path / "online")
+    assert refused.returncode == 2
+    assert "nothing is kept with teacher.source online" in refused.stderr
+    states = []
+    for seed in (0, 1):
+        more = ("--set", "teacher.source=cached", "--set", f"training.seed={seed}")
+        done = distill(*asked, *more, "--out", tmp_path / str(seed))
+        assert done.returncode == 0, done.stderr
+        files = [path for path in kept.rglob("*") if path.is_file()]
+        states.append({path.relative_to(kept): path.stat().st_mtime_ns for path in files})
+    assert states[0]
+    assert states[0] == states[1]  # nothing was computed again
+
+
 @pytest.mark.slow
 def test_a_student_of_one_episode_plays_it_again(tmp_path: Path) -> None:
     def harness(*arguments: object) -> None:

@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--smoke", action="store_true", help="the whole way, small (see run.sh)")
     parser.add_argument("--write-up", action="store_true", help="only tables, board and README.md")
     asked = parser.parse_args(arguments)
+    # Asked to end, it ends the command it waits for first, as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     board = Board(Scale.from_environment())
     chosen = [one for one in board.cells if board.wanted(one, asked.only, smoke=asked.smoke)]
     if asked.list:
