@@ -15,8 +15,11 @@ import pytest
 import typer
 from pages import NEEDS, NOT_RUN, PAGES, ROOT, Block, blocks
 
+from sad_envs.data import fetch, is_present
+
 HARNESS = (sys.executable, "-c", "from harness.cli import main; main()")
 USAGE_ERROR = typer.BadParameter.__bases__[0]
+DATA = ("alfworld", "hotpotqa", "webshop")
 ALL = [block for page in PAGES for block in blocks(page)]
 
 
@@ -30,6 +33,10 @@ def _page(page: Path) -> Any:
 def test_the_blocks_of_a_page_work_one_after_the_other(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if any("data" in block.needs for block in blocks(page)):
+        for name in DATA:
+            if not is_present(name):
+                fetch(name)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(page):

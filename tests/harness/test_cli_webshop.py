@@ -10,13 +10,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from signals import heed_interrupts
 
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
-
-
-def _as_in_a_terminal() -> None:
-    """Undo the ignored SIGINT that a background shell hands down."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -27,7 +23,7 @@ def test_a_shop_is_served_until_it_is_interrupted(tmp_path: Path, number: signal
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_as_in_a_terminal,
+        preexec_fn=heed_interrupts,
     )
     assert process.stdout is not None
     address = process.stdout.readline().strip()

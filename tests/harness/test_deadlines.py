@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from signals import heed_interrupts
 
 from harness import runner
 from harness.cli.execute import execute
@@ -195,7 +196,7 @@ def start(out: Path, mood: str, *more: str) -> subprocess.Popen[str]:
             "--out", str(out), *more,
         ],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heed_interrupts,
     )  # fmt: skip
     rows = out / "episodes.jsonl"
     log = out / "run.log"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from signals import heed_interrupts
 
 from harness.store import read_episodes
 
@@ -94,11 +95,6 @@ def test_no_admissible_action_is_that_episodes_error(tmp_path: Path) -> None:
     run("nothing", tmp_path, check=1)
     (attempt,) = read_episodes(tmp_path, "errors.jsonl")
     assert attempt.outcome == "agent_error"
-
-
-def heed_interrupts() -> None:
-    """Undo the ignored SIGINT that a background shell hands down."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def children(pid: int) -> list[psutil.Process]:

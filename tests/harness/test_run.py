@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from signals import heed_interrupts
 
 from harness.store import read_episodes
 
@@ -26,11 +27,6 @@ def harness(*arguments: str, check: int | None = 0) -> subprocess.CompletedProce
     if check is not None:
         assert result.returncode == check, result.stderr
     return result
-
-
-def heed_interrupts() -> None:
-    """Undo the ignored SIGINT that a background shell hands down."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def comparable(folder: Path) -> dict[tuple[str, str, int], str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from signals import heed_interrupts
 
 from harness.errors import HarnessError
 from harness.serving import ServeOptions, command, environment, find_python
@@ -53,7 +54,7 @@ def serve(tmp_path: Path, before: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*HARNESS, *arguments, "--python", str(fake_python(tmp_path, before))],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heed_interrupts,
     )  # fmt: skip
 
 

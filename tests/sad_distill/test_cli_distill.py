@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from signals import heed_interrupts
 from training import assert_same_weights, student_spec
 
 from harness.errors import HarnessError
@@ -55,10 +56,10 @@ def test_an_interrupt_ends_in_good_order_and_resumes_by_the_folder_alone(
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     asked = ("--recipe", "imitation", "--student", student, "--runs", run)
-    more = ("--set", "training.epochs=400", "--set", "training.log_every=1")
+    more = ("--set", "training.epochs=100", "--set", "training.log_every=1")
     started = subprocess.Popen(
         [*HARNESS, *map(str, (*asked, *more, "--out", cut))],
-        stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+        stderr=subprocess.PIPE, text=True, env=ENVIRONMENT, preexec_fn=heed_interrupts,
     )  # fmt: skip
     assert started.stderr is not None
     for line in started.stderr:
