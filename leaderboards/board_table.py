@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from leaderboards.agreements import Agreement, agreement_of
-from leaderboards.players import ColumnKey, Player, teaches
+from leaderboards.players import ColumnKey, Player, teacher_of
 from leaderboards.results import Measure, Result, Results, measures_of
 from leaderboards.table import (
     NOTHING,
@@ -58,7 +58,7 @@ def board_table(players: Sequence[Player], results: Results, columns: Sequence[C
         cells = [*names_of(player), number(player.seeds or None, 0)]
         for column in columns:
             cells += _env_cells(results.get((i, column)), measures_of(results, column))
-        teacher = next((k for k, other in enumerate(players) if teaches(other, player)), None)
+        teacher = teacher_of(player, players)
         for column in columns:
             taught = None if teacher is None else results.get((teacher, column))
             whole = None if teacher is None else players[teacher]

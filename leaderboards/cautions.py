@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from leaderboards import statistics
 from leaderboards.board_table import env_name
-from leaderboards.players import ColumnKey, Player
+from leaderboards.players import ColumnKey, Player, other_choice, teacher_of
 from leaderboards.results import Results
 from leaderboards.table import join
 
@@ -39,6 +39,14 @@ def cautions_of(
             yield (
                 f"{where}: the rows were scored on different tasks, {join(groups)}; compare them "
                 "with --baseline, which takes the tasks in common."
+            )
+    for player in players:
+        place = teacher_of(player, players)
+        differ = None if place is None else other_choice(player, players[place])
+        if place is not None and differ and any((place, c) in results for c in columns):
+            yield (
+                f"Retention of {player.name} mixes two ways of choosing actions: it was played "
+                f"with {differ[0]}, its teacher with {differ[1]}."
             )
     yield from _short_intervals(results, columns)
 

@@ -20,6 +20,9 @@ from leaderboards.table import RowKind, join
 _ORDER: tuple[RowKind, ...] = ("reference", "agent", "student")
 _REFERENCES = ("expert", "optimal", "random")
 
+CHOICE = ("action_choice", "reason")
+"""Settings of an agent that say how it chooses actions."""
+
 ColumnKey = tuple[str, str]
 """(env_id, split): what a column of results is about."""
 
@@ -104,6 +107,39 @@ def teaches(candidate: Player, student: Player) -> bool:
         for run in student.runs
         for other in candidate.runs
     )
+
+
+def teacher_of(student: Player, players: Sequence[Player]) -> int | None:
+    """The place of a student's teacher: of its rows the one whose settings are most alike.
+
+    A teacher that was played in several ways is several rows; a student is held against the one
+    that was played as itself, the first of equals.
+    """
+    places = [i for i, candidate in enumerate(players) if teaches(candidate, student)]
+    return max(places, key=lambda i: _alike(players[i], student), default=None)
+
+
+def other_choice(student: Player, teacher: Player) -> tuple[str, str] | None:
+    """How a student's and its teacher's actions were chosen, where that is not the same."""
+    mine, theirs = _played(student), _played(teacher)
+    said = ["".join(f"{k}={p[f'agent.{k}']} " for k in CHOICE if f"agent.{k}" in p).strip()
+            for p in (mine, theirs)]  # fmt: skip
+    return (said[0], said[1]) if all(said) and said[0] != said[1] else None
+
+
+def _alike(player: Player, other: Player) -> int:
+    mine, theirs = _played(player), _played(other)
+    return sum(key in theirs and theirs[key] == value for key, value in mine.items())
+
+
+def _played(player: Player) -> dict[str, Any]:
+    """Settings of playing, as far as all runs of the row share them."""
+    first, *others = [run.settings for run in player.runs]
+    return {
+        key: value
+        for key, value in first.items()
+        if not key.startswith("distilled.") and all(o.get(key) == value for o in others)
+    }
 
 
 def is_named(teacher: str, run: Run) -> bool:

@@ -156,9 +156,10 @@ def student(
     student: str = "nano:S",
     teacher: str | None = "hf:teachers/big",
     settings: Mapping[str, Any] | None = None,
+    playing: Mapping[str, Any] | None = None,
     **how: Any,
 ) -> Path:
-    """Write the run of a distilled student."""
+    """Write the run of a distilled student, made with `settings` and played with `playing`."""
     made = {
         "method": method,
         "student": student,
@@ -175,5 +176,6 @@ def student(
         weights=f"w-{method}-{parameters}-{seed}-{settings}",
         parameters=parameters,
         distillation=made,
+        settings=playing,
         **how,
     )

@@ -148,6 +148,27 @@ def test_compression_and_retention_are_relative_to_the_teacher(tmp_path: Path) -
     assert row(made, "react (teacher)").kind == "reference"
 
 
+def test_retention_is_relative_to_the_teacher_that_chose_actions_alike(tmp_path: Path) -> None:
+    big = {"model": "hf:teachers/big", "parameters": 10**7}
+    runs = []
+    for choice, taught, learned in (("generate", 10, 5), ("likelihood", 40, 30)):
+        how = {"action_choice": choice}
+        runs.append(play(tmp_path / f"t-{choice}", outcomes(50, taught), settings=how, **big))
+        runs.append(student(tmp_path / f"s-{choice}", outcomes(50, learned), playing=how))
+    made = make_report(runs)
+    kept = {
+        choice: cell(made, f"sad (action_choice={choice})", column="retention").text
+        for choice in ("generate", "likelihood")
+    }
+    assert kept == {"generate": "50.0", "likelihood": "75.0"}
+    assert not any("two ways" in warning for warning in made.warnings)
+    mixed = make_report([runs[0], runs[3]])
+    assert [w for w in mixed.warnings if "two ways" in w] == [
+        "Retention of sad nano:S mixes two ways of choosing actions: it was played with "
+        "action_choice=likelihood, its teacher with action_choice=generate."
+    ]
+
+
 def test_references_come_first(tmp_path: Path) -> None:
     runs = [
         student(tmp_path / "s", [True, False]),
