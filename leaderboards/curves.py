@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from leaderboards.drawing import Drawing, clean, mark
-from leaderboards.plotting import panels
+from leaderboards.plotting import legend_below, panels
 from leaderboards.runs import DISTILLATION, Run
 
 if TYPE_CHECKING:
@@ -182,10 +182,7 @@ def _legend(figure: Any, groups: dict[str, list[Curve]]) -> None:
         handles.append(
             Line2D([], [], color=how.colour, linestyle=how.line, marker=how.marker, label=label)
         )
-    columns = max(1, min(len(handles), int(figure.get_figwidth() // 2.9)))
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=columns, fontsize=8, handlelength=3.2
-    )
+    legend_below(figure, handles)
 
 
 def _record(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ when it is trained again. What was not measured is not drawn.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from leaderboards.curves import Curve, curves_of, draw_curves, read_curve
 from leaderboards.drawing import GREY, LIGHT, SOFT, Drawing, clean, inline, mark, style
 from leaderboards.load import frame_of
 from leaderboards.players import ColumnKey, Player, players_of, teaches
-from leaderboards.plotting import Entries, number_ticks, panels, parameter_ticks
+from leaderboards.plotting import Entries, number_ticks, panels, parameter_ticks, rests_on
 from leaderboards.results import Rate, Result, Results, results_of
 from leaderboards.runs import read_runs
 from leaderboards.table import Figure as InlineFigure
@@ -27,6 +28,7 @@ from leaderboards.table import size
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_ONE_POINT = "n is the number of scored episodes of a point, seeds those of training."
 _INTERVALS = (
     "Whiskers are 95 % intervals: about tasks, or over training seeds where a row has 2 to 9."
 )
@@ -102,6 +104,10 @@ class _Board:
         self._teachers = {
             id(one) for one in players if any(teaches(one, student) for student in students)
         }
+        references = [player for player in players if player.kind == "reference"]
+        sized = [id(player) for player in references if player.model_name]
+        self._markers = {key: _REFERENCE_MARKERS[i % 4] for i, key in enumerate(sized)}
+        self._lines = _reference_lines(references, self._teachers)
 
     def by_parameters(self) -> Drawing | None:
         """Success against parameters: a line per method, the teacher's level across."""
@@ -123,7 +129,7 @@ class _Board:
         entries.legend(figure)
         caption = (
             f"Success rate (% of scored episodes) against parameters of the model, log scale. "
-            f"{_INTERVALS} n is the number of scored episodes of a point. Horizontal lines: the "
+            f"{_INTERVALS} {_ONE_POINT} Horizontal lines: the "
             "teacher with its interval shaded, and other references."
         )
         return Drawing("success-parameters", "Success against parameters", caption, figure)
@@ -147,7 +153,7 @@ class _Board:
         entries.legend(figure)
         caption = (
             "Success rate (% of scored episodes) against tokens per episode, read and generated, "
-            f"log scale. {_INTERVALS} n is the number of scored episodes of a point. The grey line "
+            f"log scale. {_INTERVALS} {_ONE_POINT} The grey line "
             "joins the rows that none beats with as few tokens, named by their size; higher and "
             "further left is better."
         )
@@ -178,10 +184,14 @@ class _Board:
             ax.grid(visible=False, axis="y")
             ax.set_title(clean(env_name(column)))
             ax.set_xlabel("success, % of scored episodes")
-        axes[0].set_yticks(range(len(order)), [_row_name(player) for player in order])
+        names = [self._row_name(player) for player in order]
+        axes[0].set_yticks(range(len(order)), names)
+        # Long names take room of their own, not that of the bars.
+        longest = max(map(len, names))
+        figure.set_figwidth(figure.get_figwidth() + 0.07 * max(0, longest - 20))
         caption = (
             f"Success rate (% of scored episodes) of every row, by scale. {_INTERVALS} n is the "
-            "number of scored episodes."
+            "number of scored episodes, seeds those of training."
         )
         return Drawing("success-methods", "Success by method", caption, figure)
 
@@ -203,25 +213,17 @@ class _Board:
             markeredgecolor="white",
             markeredgewidth=0.6,
         )
-        entries.add(clean(name), how, [result.n for _, result, _ in points])
+        entries.add(clean(name), how, [result for _, result, _ in points])
 
     def _level(
         self, ax: Axes, entries: Entries, player: Player, result: Result, rate: Rate
     ) -> None:
-        teacher = id(player) in self._teachers
-        line: Any = (
-            "-"
-            if teacher
-            else {"expert": (0, (6, 2)), "random": (0, (1, 1.5))}.get(
-                player.method, (0, (3, 1, 1, 1))
-            )
-        )
+        teacher, line = id(player) in self._teachers, self._lines[id(player)]
         low_high = rate.over_seeds or rate.interval
         if teacher and low_high:
             ax.axhspan(100 * low_high[0], 100 * low_high[1], color=LIGHT, alpha=0.6, lw=0, zorder=0)
         ax.axhline(100 * rate.value, color=GREY, linestyle=line, linewidth=1.2, zorder=1)
-        name = f"teacher: {player.name}" if teacher else player.name
-        entries.add_line(clean(name), line, result.n)
+        entries.add_line(clean(self._name(player)), line, result)
 
     def _dot(
         self,
@@ -235,14 +237,15 @@ class _Board:
     ) -> None:
         how = self._marks.get(_series(player))
         x = result.tokens or 0.0
+        star = self._markers.get(id(player), "*")
         reference = how is None
         ax.errorbar(
             [x],
             [100 * rate.value],
             yerr=_whiskers([rate]),
             color=GREY if how is None else how.colour,
-            marker="*" if how is None else how.marker,
-            markersize=10 if reference else 6.5,
+            marker=star if how is None else how.marker,
+            markersize=10 if star == "*" and reference else 6.5,
             linestyle="",
             capsize=3,
             elinewidth=1.0,
@@ -259,10 +262,9 @@ class _Board:
                 color=GREY,
             )
         if how is None:
-            name = f"teacher: {player.name}" if id(player) in self._teachers else player.name
-            entries.add_star(clean(name), result.n)
+            entries.add_reference(clean(self._name(player)), star, result)
         else:
-            entries.add(clean(_series(player)), how, [result.n], joined=False)
+            entries.add(clean(_series(player)), how, [result], joined=False)
 
     def _bar(self, ax: Axes, place: int, player: Player, result: Result, rate: Rate) -> None:
         how = self._marks.get(_series(player))
@@ -287,7 +289,7 @@ class _Board:
                 lw=1.0,
             )
         ax.annotate(
-            f"{100 * rate.value:.1f} (n = {result.n:,})",
+            f"{100 * rate.value:.1f} ({rests_on([(result.n, player.seeds)])})",
             (1.0, place),
             xycoords=("axes fraction", "data"),
             xytext=(5, 0),
@@ -296,8 +298,34 @@ class _Board:
             fontsize=8,
         )
 
+    def _name(self, player: Player) -> str:
+        return f"teacher: {player.name}" if id(player) in self._teachers else player.name
+
+    def _row_name(self, player: Player) -> str:
+        parameters = size(player.parameters).text if player.parameters else ""
+        return ", ".join(filter(None, (clean(self._name(player), 52), parameters)))
+
 
 _KINDS = ("reference", "agent", "student")
+
+_REFERENCE_MARKERS = ("*", "h", "d", "8")
+_REFERENCE_LINES: dict[str, Any] = {"expert": (0, (6, 2)), "random": (0, (1, 1.5))}
+_TEACHER_LINES: tuple[Any, ...] = ("-", (0, (12, 1.5, 2, 1.5)), (0, (12, 1.5, 2, 1.5, 2, 1.5)))
+_OTHER_LINES: tuple[Any, ...] = ((0, (3, 1, 1, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (3, 3)))
+
+
+def _reference_lines(references: Sequence[Player], teachers: set[int]) -> dict[int, Any]:
+    """A line for every reference; those of several teachers differ."""
+    lines: dict[int, Any] = {}
+    taught, others = itertools.cycle(_TEACHER_LINES), itertools.cycle(_OTHER_LINES)
+    for player in references:
+        if id(player) in teachers:
+            lines[id(player)] = next(taught)
+        elif player.method in _REFERENCE_LINES and not player.variant:
+            lines[id(player)] = _REFERENCE_LINES[player.method]
+        else:
+            lines[id(player)] = next(others)
+    return lines
 
 
 def _series(player: Player) -> str:
@@ -306,12 +334,6 @@ def _series(player: Player) -> str:
     if player.kind == "student":
         return f"{player.method}{variant}"
     return player.name
-
-
-def _row_name(player: Player) -> str:
-    parameters = size(player.parameters).text if player.parameters else ""
-    name = clean(player.name, 44)
-    return f"{name}, {parameters}" if parameters else name
 
 
 def _sized(point: Point) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from leaderboards.drawing import GREY, SOFT, Mark
+from leaderboards.results import Result
 from leaderboards.table import size
 
 if TYPE_CHECKING:
@@ -19,46 +20,70 @@ class Entries:
     """The legend: every series once, with the number of episodes its marks rest on."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, list[int]] = {}
+        self._numbers: dict[str, list[tuple[int, int]]] = {}
         self._looks: dict[str, dict[str, Any]] = {}
 
-    def add(self, name: str, how: Mark, numbers: list[int], *, joined: bool = True) -> None:
+    def add(self, name: str, how: Mark, results: list[Result], *, joined: bool = True) -> None:
         line = how.line if joined else ""
         look = {"color": how.colour, "marker": how.marker, "linestyle": line}
-        self._add(name, look, numbers)
+        self._add(name, look, results)
 
-    def add_line(self, name: str, line: Any, number: int) -> None:
-        self._add(name, {"color": GREY, "linestyle": line, "linewidth": 1.2}, [number])
+    def add_line(self, name: str, line: Any, result: Result) -> None:
+        self._add(name, {"color": GREY, "linestyle": line, "linewidth": 1.2}, [result])
 
-    def add_star(self, name: str, number: int) -> None:
-        self._add(name, {"color": GREY, "marker": "*", "linestyle": "", "markersize": 9}, [number])
+    def add_reference(self, name: str, marker: str, result: Result) -> None:
+        look: dict[str, Any] = {
+            "color": GREY,
+            "marker": marker,
+            "linestyle": "",
+            "markersize": 9 if marker == "*" else 6.5,
+        }
+        self._add(name, look, [result])
 
     def add_front(self) -> None:
         self._looks.setdefault("best trade-offs", {"color": SOFT, "linestyle": "-", "lw": 1.0})
 
-    def _add(self, name: str, look: dict[str, Any], numbers: list[int]) -> None:
+    def _add(self, name: str, look: dict[str, Any], results: list[Result]) -> None:
         self._looks.setdefault(name, look)
+        numbers = [(result.n, result.player.seeds) for result in results]
         self._numbers.setdefault(name, []).extend(numbers)
 
     def legend(self, figure: Figure) -> None:
         from matplotlib.lines import Line2D
 
-        handles = [
-            Line2D([], [], label=f"{name}{_how_many(self._numbers.get(name, []))}", **look)
-            for name, look in self._looks.items()
-        ]
-        width = figure.get_figwidth()
-        columns = max(1, min(len(handles), int(width // 2.6)))
-        figure.legend(
-            handles=handles, loc="outside lower center", ncols=columns, fontsize=8, handlelength=3.2
-        )
+        handles = []
+        for name, look in self._looks.items():
+            known = self._numbers.get(name)
+            label = f"{name} ({rests_on(known)})" if known else name
+            handles.append(Line2D([], [], label=label, **look))
+        legend_below(figure, handles)
 
 
-def _how_many(numbers: list[int]) -> str:
-    if not numbers:
-        return ""
+def rests_on(numbers: list[tuple[int, int]]) -> str:
+    """Scored episodes and training seeds of some marks: `n = 134–402, 3 seeds`."""
+    episodes, seeds = zip(*numbers, strict=True)
+    said = f"n = {_range(episodes)}"
+    if not max(seeds):
+        return said
+    return f"{said}, {_range(seeds)} {'seed' if max(seeds) == 1 else 'seeds'}"
+
+
+def legend_below(figure: Figure, handles: list[Any]) -> None:
+    """A legend under the panels, in as many columns as its longest name leaves room for."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = int(figure.get_figwidth() // (0.7 + 0.07 * longest))
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=max(1, min(len(handles), columns)),
+        fontsize=8,
+        handlelength=3.2,
+    )
+
+
+def _range(numbers: tuple[int, ...]) -> str:
     low, high = min(numbers), max(numbers)
-    return f" (n = {low:,})" if low == high else f" (n = {low:,}–{high:,})"
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
 def panels(number: int, *, height: float = 3.4, same_y: bool = True) -> tuple[Figure, list[Axes]]:
@@ -88,17 +113,29 @@ def parameter_ticks(ax: Axes, values: list[int]) -> None:
 
 
 def number_ticks(ax: Axes, values: list[float]) -> None:
-    """Round numbers, few enough to be read."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+    """Round numbers, few enough to be read and enough to read between them."""
+    from matplotlib.ticker import NullFormatter, NullLocator
 
     _spread(ax, values)
     low, high = ax.get_xlim()
-    ratio = high / low
-    subs: tuple[float, ...] = (1,) if ratio > 300 else (1, 3) if ratio > 20 else (1, 2, 3, 5)
-    ax.xaxis.set_major_locator(LogLocator(base=10, subs=subs))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ticks: list[float] = []
+    for steps in _STEPS:
+        ticks = [s * 10.0**k for k in range(-3, 12) for s in steps if low <= s * 10.0**k <= high]
+        if len(ticks) >= 3:
+            break
+    ax.set_xticks(ticks, [f"{tick:,.10g}" for tick in ticks])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+_STEPS: tuple[tuple[float, ...], ...] = (
+    (1,),
+    (1, 3),
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 5, 7),
+    (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8),
+)
+"""Ticks within a power of ten, coarse to fine."""
 
 
 def _spread(ax: Axes, values: list[float]) -> None:

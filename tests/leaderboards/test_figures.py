@@ -7,6 +7,7 @@ import json
 import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -82,16 +83,49 @@ def test_every_figure_says_its_units_and_its_n(name: str, drawn: dict[str, Drawi
     assert "n is" in drawn[name].caption
 
 
-def test_n_is_the_number_of_episodes_of_a_mark(drawn: dict[str, Drawing]) -> None:
+def test_n_is_the_number_of_episodes_of_a_mark_and_seeds_stand_beside(
+    drawn: dict[str, Drawing],
+) -> None:
     said = words(drawn["success-parameters"])
-    assert "sad (n = 20)" in said
+    assert "sad (n = 20, 2 seeds)" in said
     assert "teacher: react big (n = 10)" in said
     assert "expert (n = 10)" in said
-    assert "45.0 (n = 20)" in words(drawn["success-methods"])
+    assert "45.0 (n = 20, 2 seeds)" in words(drawn["success-methods"])
+
+
+def test_teachers_differ_in_line_and_mark_and_are_named_in_bars(tmp_path: Path) -> None:
+    big: dict[str, Any] = {"model": "hf:teachers/big", "parameters": 10**7}
+    runs = [student(tmp_path / "s", [YES, NO, NO])]
+    for choice, won in (("generate", NO), ("likelihood", YES)):
+        name = f"teacher-with-a-long-name-{choice}"
+        how = {"action_choice": choice}
+        runs.append(play(tmp_path / name, [YES, won, NO], settings=how, **big))
+    made = {drawing.name: drawing for drawing in draw(runs)}
+    for name in ("success-parameters", "success-tokens"):
+        legend: Any = made[name].figure.legends[0]
+        looks = {
+            text.get_text(): (handle.get_marker(), handle._dash_pattern)
+            for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)
+            if text.get_text().startswith("teacher: ")
+        }
+        assert len(looks) == 2
+        assert len(set(map(repr, looks.values()))) == 2
+        made[name].figure.draw_without_rendering()
+        box, page = legend.get_window_extent(), made[name].figure.bbox
+        assert page.x0 <= box.x0
+        assert box.x1 <= page.x1
+    bars = words(made["success-methods"])
+    assert sum(text.startswith("teacher: react") for text in bars) == 2
+
+
+def test_points_alike_in_tokens_still_have_ticks_to_read_them_by(drawn: dict[str, Drawing]) -> None:
+    axis = drawn["success-tokens"].figure.axes[0]
+    low, high = axis.get_xlim()
+    assert len([tick for tick in axis.get_xticks() if low <= tick <= high]) >= 2
 
 
 def test_names_are_drawn_as_they_are(drawn: dict[str, Drawing]) -> None:
-    assert "$kd_x$ (n = 20)" in words(drawn["success-parameters"])
+    assert "$kd_x$ (n = 20, 2 seeds)" in words(drawn["success-parameters"])
 
 
 def test_the_same_runs_give_the_same_bytes(folders: list[Path], tmp_path: Path) -> None:

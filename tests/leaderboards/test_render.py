@@ -161,3 +161,9 @@ def test_command_writes_the_file_it_is_given(runs: list[Path], tmp_path: Path) -
     done = CliRunner().invoke(app, [*map(str, runs), "--format", "csv", "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert out.read_text() == render(make_report(runs), "csv")
+
+
+def test_figures_keep_their_size_on_a_phone(runs: list[Path]) -> None:
+    text = render(make_report(runs, figures=True), "html")
+    assert text.count('<div class="drawing" tabindex="0"') == text.count("<figure>")
+    assert ".drawing svg { max-width: none; }" in text.partition("(max-width: 600px)")[2]

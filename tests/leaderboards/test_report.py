@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from board_runs import owed, play, result, student, write_run
@@ -149,7 +150,7 @@ def test_compression_and_retention_are_relative_to_the_teacher(tmp_path: Path) -
 
 
 def test_retention_is_relative_to_the_teacher_that_chose_actions_alike(tmp_path: Path) -> None:
-    big = {"model": "hf:teachers/big", "parameters": 10**7}
+    big: dict[str, Any] = {"model": "hf:teachers/big", "parameters": 10**7}
     runs = []
     for choice, taught, learned in (("generate", 10, 5), ("likelihood", 40, 30)):
         how = {"action_choice": choice}
