@@ -31,6 +31,8 @@ def wilson(successes: float, n: int, z: float = 1.959963984540054) -> tuple[floa
 class Row:
     """Aggregates of one task type, or of all. Rates are over scored episodes and their turns.
 
+    `interval` is Wilson's with tasks as trials, since repeats of a task are not independent.
+
     `steps_over_optimal` is the number of steps that solved episodes took for each step that a
     shortest solution needs; `goal_conditions` is the mean share of goal conditions met. Both are
     None where the environment does not tell.
@@ -84,6 +86,7 @@ def summarise(
 def _row(name: str, group: list[Episode], planned: int) -> Row:
     n = len(group)
     successes = sum(bool(episode.success) for episode in group)
+    tasks = len({(episode.env_id, episode.task_id) for episode in group})
     steps = sum(episode.n_steps for episode in group)
     solved = [e for e in group if e.success and e.optimal_steps]
     needed = sum(e.optimal_steps or 0 for e in solved)
@@ -94,7 +97,7 @@ def _row(name: str, group: list[Episode], planned: int) -> Row:
         scored=n,
         successes=successes,
         success_rate=successes / n if n else None,
-        interval=wilson(successes, n),
+        interval=wilson(successes * tasks / n, tasks) if n else None,
         mean_score=sum(e.score or 0.0 for e in group) / n if n else None,
         mean_steps=steps / n if n else None,
         steps_over_optimal=sum(e.n_steps for e in solved) / needed if needed else None,

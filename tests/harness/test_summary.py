@@ -48,3 +48,12 @@ def test_planned_types_count_what_was_not_begun() -> None:
     assert (heat.scored, heat.planned) == (0, 1)
     assert (put.scored, put.planned) == (1, 2)
     assert (total.scored, total.planned) == (1, 3)
+
+
+def test_repeats_of_a_task_do_not_narrow_its_interval() -> None:
+    once = [row(f"t{i}", "put", Outcome.SUCCESS if i < 5 else Outcome.FAILURE) for i in range(10)]
+    thrice = [e.model_copy(update={"repeat": k}) for e in once for k in range(3)]
+    (single,), (repeated,) = summarise(once, [], [""] * 10), summarise(thrice, [], [""] * 30)
+    assert repeated.interval == single.interval == wilson(5, 10)
+    (alone,) = summarise([e for e in thrice if e.task_id == "t0"], [], [""] * 3)
+    assert alone.interval is None

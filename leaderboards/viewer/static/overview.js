@@ -69,7 +69,7 @@ Object.assign(viewer, (() => {
         el("p", { class: "chips" }, outcomes.length ? outcomes : "No episode yet."),
         el("p", {}, el("a", { class: "button", href: filtered({}) }, "Its episodes")),
         table(heads, types),
-        el("p", { class: "soft" }, "Rates and means are over scored episodes; the interval is Wilson's."),
+        el("p", { class: "soft" }, "Rates and means are over scored episodes; the interval is Wilson's, with tasks as trials."),
         details.left_out && el("p", { class: "soft" }, "The settings are too large to be shown; they are in the run's config.json."),
         json("Settings that scores depend on", details.settings),
         json("Versions", details.versions)),
