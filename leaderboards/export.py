@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 from urllib.parse import quote
@@ -29,6 +30,9 @@ from harness.store import CONFIG, ENV, read_episodes
 from harness.styles import get_style
 from harness.trajectory import Episode
 from leaderboards.files import read_object
+
+NAME_CHARACTERS = 200
+"""Longest name of a task in a file's name; file systems allow 255 bytes in all."""
 
 Kind = Literal["jsonl", "csv", "atif", "sft"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -118,7 +122,11 @@ def write_csv(runs: Sequence[Path], out: Path) -> int:
 
 
 def write_atif(runs: Sequence[Path], out: Path) -> int:
-    """Write `OUT/TASK-REPEAT.json` for every episode, in a folder per run if there are several."""
+    """Write `OUT/TASK-REPEAT.json` for every episode, in a folder per run if there are several.
+
+    Raises:
+        HarnessError: a folder is no run, or a file cannot be written.
+    """
     from leaderboards.interchange import to_atif
 
     written = 0
@@ -131,12 +139,20 @@ def write_atif(runs: Sequence[Path], out: Path) -> int:
                 episode, session=f"{run.name}-{digest}", version=version,
                 run=run, beside=folder, digest=digest,
             )  # fmt: skip
-            name = f"{quote(episode.task_id, safe='')}-{episode.repeat}.json"
             data = document.to_json_dict()
             text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-            (folder / name).write_text(text, encoding="utf-8")
+            with _opened(folder / f"{_file_name(episode.task_id)}-{episode.repeat}.json") as file:
+                file.write(text)
             written += 1
     return written
+
+
+def _file_name(task_id: str) -> str:
+    """A task as the name of a file; a long one is cut and told from others by its digest."""
+    name = quote(task_id, safe="")
+    if len(name) <= NAME_CHARACTERS:
+        return name
+    return f"{name[:NAME_CHARACTERS]}-{sha256(task_id.encode()).hexdigest()[:16]}"
 
 
 def run_digest(run: Path) -> str:

@@ -199,3 +199,12 @@ def test_episodes_of_several_runs_go_where_out_says(run: Path, tmp_path: Path) -
     rows = [json.loads(line) for line in (tmp_path / "both.jsonl").read_text().splitlines()]
     assert [row["run"] for row in rows] == ["tea", "tea", "other"]
     assert len(list(read_episodes(run))) == 2
+
+
+def test_a_task_too_long_for_a_file_name_is_exported_under_a_digest(tmp_path: Path) -> None:
+    names = ["\u65e5" * 90 + end for end in "ab"]
+    episodes = [EPISODE.model_copy(update={"task_id": name}) for name in names]
+    folder = make_run(tmp_path / "long", *episodes)
+    done = harness("export", folder, "--format", "atif", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 2
