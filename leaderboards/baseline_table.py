@@ -82,12 +82,15 @@ def baseline_table(
         "Differences are in percentage points on the tasks that both played. p: McNemar's exact "
         "test where every task was played once and is solved or not, else sign flips of the "
         "differences per task; where a side has several training seeds, the larger of that and "
-        f"Welch's t over seed means. Holm: adjusted over the {len(tested)} comparisons of this "
-        "table.",
+        f"Welch's t over seed means. Holm: adjusted over the {_number_of(tested)} of this table.",
         *_detectable(found, columns),
         *_single_seeds(players, place),
     ]
     return table, notes
+
+
+def _number_of(tested: Sequence[object]) -> str:
+    return "one comparison" if len(tested) == 1 else f"{len(tested)} comparisons"
 
 
 def _has(

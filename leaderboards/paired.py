@@ -87,7 +87,7 @@ def compare_results(result: Result, baseline: Result, measure: Measure) -> Compa
         test="McNemar" if binary else "sign flips",
         p_tasks=p_tasks,
         p_seeds=p_seeds,
-        detectable=detectable or None,
+        detectable=min(1.0, detectable) or None,
     )
 
 

@@ -287,6 +287,16 @@ def test_a_difference_that_cannot_be_seen_is_stated(tmp_path: Path) -> None:
     assert any("with 134 tasks a difference under 17.1 points" in n for n in alone.notes)
 
 
+def test_no_difference_beyond_what_there_can_be_is_asked_for(tmp_path: Path) -> None:
+    runs = [
+        play(tmp_path / "a", outcomes(6, 3, 1), agent="expert"),
+        play(tmp_path / "b", [not won for won in outcomes(6, 3, 1)], agent="random"),
+    ]
+    made = make_report(runs, baseline=runs[1])
+    assert cell(made, "expert", column="visible", key="baseline").value == 100
+    assert any("over the one comparison of this table" in note for note in made.notes)
+
+
 def test_one_training_seed_is_no_test_of_methods(tmp_path: Path) -> None:
     base = student(tmp_path / "base", outcomes(50, 20, 1), method="a")
     other = student(tmp_path / "other", outcomes(50, 30, 2), method="b")
