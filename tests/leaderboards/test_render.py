@@ -167,3 +167,9 @@ def test_figures_keep_their_size_on_a_phone(runs: list[Path]) -> None:
     text = render(make_report(runs, figures=True), "html")
     assert text.count('<div class="drawing" tabindex="0"') == text.count("<figure>")
     assert ".drawing svg { max-width: none; }" in text.partition("(max-width: 600px)")[2]
+
+
+def test_the_first_column_leaves_room_for_others_on_a_phone(runs: list[Path]) -> None:
+    text = render(make_report(runs), "html")
+    assert '<th scope="row"><span class="title">' in text
+    assert ".title { max-width: 45vw; }" in text.partition("(max-width: 600px)")[2]
