@@ -52,7 +52,7 @@ def make_report(
     results = results_of(players, frame)
     columns = sorted({column for _, column in results}, key=lambda c: (env_name(c), c))
     tables = [board_table(players, results, columns)]
-    notes = [_about_intervals()]
+    notes = [about_intervals()]
     base = None if baseline is None else _row_of(read_run(Path(baseline).resolve()), players)
     if base is not None:
         paired, sentences = baseline_table(players, results, columns, base)
@@ -141,7 +141,8 @@ def _runs_table(runs: Sequence[Run], results: Results) -> Table:
     return Table("runs", "Runs", columns, rows, n_names=4).without_empty_columns()
 
 
-def _about_intervals() -> str:
+def about_intervals() -> str:
+    """What every bracket of a table is, in a paragraph."""
     return (
         "95 % intervals in brackets. Success rates of one episode a task: Wilson. Repeats, several "
         f"training seeds, and scores: bootstrap of whole tasks ({statistics.RESAMPLES:,} draws, "

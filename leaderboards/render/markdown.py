@@ -13,23 +13,24 @@ _MARKS = re.compile(r"[\\`*]|<(?=[A-Za-z/!?])|(?<![^\W_])_|_(?![^\W_])")
 
 def to_markdown(report: Report) -> str:
     """The report in GitHub's Markdown."""
-    blocks = [f"# {_plain(report.title)}"]
+    blocks = [f"# {plain(report.title)}"]
     if report.warnings:
-        blocks.append("\n".join(f"> **Caution.** {_plain(w)}\n>" for w in report.warnings)[:-2])
+        blocks.append("\n".join(f"> **Caution.** {plain(w)}\n>" for w in report.warnings)[:-2])
     for table in report.tables:
-        blocks.append(f"## {_plain(table.title)}")
-        blocks += [_plain(note) for note in table.notes]
+        blocks.append(f"## {plain(table.title)}")
+        blocks += [plain(note) for note in table.notes]
         for group, panel in panels(table):
             if group:
-                blocks.append(f"### {_plain(group)}")
-            blocks.append(_grid(panel, with_groups=not group))
+                blocks.append(f"### {plain(group)}")
+            blocks.append(grid(panel, with_groups=not group))
     if report.notes:
         blocks.append("## Notes")
-        blocks.append("\n".join(f"- {_plain(note)}" for note in report.notes))
+        blocks.append("\n".join(f"- {plain(note)}" for note in report.notes))
     return "\n\n".join(blocks) + "\n"
 
 
-def _grid(table: Table, *, with_groups: bool) -> str:
+def grid(table: Table, *, with_groups: bool = True) -> str:
+    """One table without its title and notes; `with_groups` puts a column's group in its heading."""
     titles = [
         f"{column.group}: {heading(column)}" if with_groups and column.group else heading(column)
         for column in table.columns
@@ -52,11 +53,11 @@ def _line(cells: list[str], widths: list[int], named: int) -> str:
 
 
 def _cell(text: str, link: str | None = None) -> str:
-    text = _plain(text).replace("|", "\\|")
+    text = plain(text).replace("|", "\\|")
     return f"[{text}]({link})" if link else text
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that Markdown shows as it is."""
     text = " ".join(text.split())
     return _MARKS.sub(r"\\\g<0>", text)
