@@ -2,13 +2,14 @@
 
 A cell is one command of the product and the file that shows it is complete. Nothing is run here.
 The scale comes from the environment, as `run.sh` sets it. `{rate:METHOD}` and `{act:METHOD}` in a
-command stand for what the tuning chose for a method.
+command stand for what the tuning chose for a method, `{steps}` and `{tuning_steps}` for optimiser
+steps that are counted once the trajectories are there.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,15 +47,15 @@ class Splits:
 
 @dataclass(frozen=True)
 class Scale:
-    """What `run.sh` sets."""
+    """What `run.sh` sets; `steps` and `tuning_steps` are None where they are to be counted."""
 
     out: Path
     teacher: str
     students: Mapping[str, str]
     middle: str
     seeds: tuple[int, ...]
-    steps: int
-    tuning_steps: int
+    steps: int | None
+    tuning_steps: int | None
     epochs: int
     teacher_epochs: int
     pack: int
@@ -72,15 +73,14 @@ class Scale:
             for name, _, parts in (one.partition("=") for one in values["BOARD_SPLITS"].split())
         }
         pairs = (one.partition("=") for one in values["BOARD_SCALES"].split())
-        limit = values.get("BOARD_MAX_STEPS")
         return cls(
             out=Path(values["BOARD_OUT"]),
             teacher=values["BOARD_TEACHER"],
             students={name: spec for name, _, spec in pairs},
             middle=values["BOARD_MIDDLE"],
             seeds=tuple(map(int, values["BOARD_SEEDS"].split())),
-            steps=int(values["BOARD_STEPS"]),
-            tuning_steps=int(values["BOARD_TUNING_STEPS"]),
+            steps=_number(values, "BOARD_STEPS"),
+            tuning_steps=_number(values, "BOARD_TUNING_STEPS"),
             epochs=int(values["BOARD_EPOCHS"]),
             teacher_epochs=int(values["BOARD_TEACHER_EPOCHS"]),
             pack=int(values["BOARD_PACK"]),
@@ -88,8 +88,18 @@ class Scale:
             rates=tuple(map(float, values["BOARD_RATES"].split())),
             concurrency=int(values["BOARD_CONCURRENCY"]),
             splits=splits,
-            max_steps=int(limit) if limit else None,
+            max_steps=_number(values, "BOARD_MAX_STEPS"),
         )
+
+    @property
+    def larger(self) -> str:
+        """The scale after that of the tuning; the same where there is none."""
+        names = list(self.students)
+        return names[min(names.index(self.middle) + 1, len(names) - 1)]
+
+
+def _number(values: Mapping[str, str], name: str) -> int | None:
+    return int(values[name]) if values.get(name) else None
 
 
 @dataclass(frozen=True)
@@ -126,15 +136,20 @@ def trials(method: str, rates: tuple[float, ...]) -> list[tuple[float, float]]:
     return [(rate, 1.0) for rate in rates]
 
 
-def cells(scale: Scale) -> list[Cell]:
-    """All cells, the most informative first, every cell after those it needs."""
+def cells(scale: Scale, primary: str | None = None) -> list[Cell]:
+    """All cells, the most informative first, every cell after those it needs.
+
+    Args:
+        primary: scale of the primary comparison, where it is not that of the tuning.
+    """
     plan = _Plan(scale)
     plan.teacher("alfworld")
     for method in METHODS:
         for number, (rate, act) in enumerate(trials(method, scale.rates)):
             plan.trial(method, number, rate, act)
-    others = [name for name in scale.students if name != scale.middle]
-    for size in (scale.middle, *reversed(others)):
+    first = primary or scale.middle
+    others = [name for name in scale.students if name not in (first, scale.middle)]
+    for size in dict.fromkeys((first, scale.middle, *reversed(others))):
         for seed in scale.seeds:
             for method in METHODS:
                 plan.student("main", "alfworld", method, size, seed)
@@ -145,6 +160,28 @@ def cells(scale: Scale) -> list[Cell]:
         for method in METHODS:
             plan.student(env, env, method, scale.middle, scale.seeds[0])
     return plan.made
+
+
+def excused(cell: Cell, lost: Container[str]) -> set[str]:
+    """Trials that a student does not wait for: those that are lost, unless its method has no other.
+
+    Args:
+        lost: names of cells that will not be done.
+    """
+    if cell.stage == "tuning":
+        return set()
+    tried = [name for name in cell.needs if name.startswith("tune-")]
+    gone = {name for name in tried if name in lost}
+    return gone if len(gone) < len(tried) else set()
+
+
+def without_hope(plan: Sequence[Cell], failed: Container[str]) -> set[str]:
+    """Names of the cells that failed, and of those that cannot be begun without them."""
+    lost: set[str] = set()
+    for cell in plan:
+        if cell.name in failed or set(cell.needs) & lost - excused(cell, lost):
+            lost.add(cell.name)
+    return lost
 
 
 class _Plan:
@@ -178,7 +215,7 @@ class _Plan:
         name = f"tune-{method}-{number}"
         about = {"method": method, "rate": f"{rate:g}", "act": f"{act:g}"}
         settings = self._settings(method, f"{rate:g}", f"{act:g}", TUNING_SEED)
-        less = ("--set", "data.hold_out=0.67", "--set", f"training.max_steps={scale.tuning_steps}")
+        less = ("--set", "data.hold_out=0.67", "--set", "training.max_steps={tuning_steps}")
         command = self._distill("alfworld", method, scale.students[scale.middle])
         self._add(
             name, "tuning", (*command, *settings, *less), "students", "model.safetensors",
@@ -194,7 +231,7 @@ class _Plan:
         tuned = method if method in METHODS else "sad"
         about = {"env": env, "method": method, "size": size, "seed": str(seed)}
         settings = self._settings(method, f"{{rate:{tuned}}}", f"{{act:{tuned}}}", seed)
-        steps = ("--set", f"training.max_steps={scale.steps}") if env == "alfworld" else ()
+        steps = ("--set", "training.max_steps={steps}") if env == "alfworld" else ()
         trained = tuple(
             f"tune-{tuned}-{n}-{scale.splits['alfworld'].choose}-likelihood".replace(":", "-")
             for n in range(len(trials(tuned, scale.rates)))

@@ -5,6 +5,7 @@
 #   bash run.sh --list             cells, done and planned, with what they are expected to take
 #   bash run.sh --minutes 60       begin cells for an hour
 #   bash run.sh --only 'main-*'    only these, and what they need
+#   bash run.sh --retry NAME       a cell that failed twice, once its cause is mended
 #   bash run.sh --smoke            the whole way on 20 generated games per split, a few steps each
 #   bash run.sh --write-up         only the tables, the board and README.md, from what is done
 set -euo pipefail
@@ -17,8 +18,8 @@ export BOARD_TEACHER=${BOARD_TEACHER:-nano:L}
 export BOARD_SCALES=${BOARD_SCALES:-XS=config:$here/nano-xs.json S=nano:S M=nano:M}
 export BOARD_MIDDLE=${BOARD_MIDDLE:-S}                  # scale of the primary comparison, tuning, ablations
 export BOARD_SEEDS=${BOARD_SEEDS:-0 1 2}
-export BOARD_STEPS=${BOARD_STEPS:-690}                  # optimiser steps of every student
-export BOARD_TUNING_STEPS=${BOARD_TUNING_STEPS:-230}    # of a tuning trial, on a third of the tasks
+export BOARD_STEPS=${BOARD_STEPS:-}                     # optimiser steps of every student; counted where empty
+export BOARD_TUNING_STEPS=${BOARD_TUNING_STEPS:-}       # of a tuning trial, on a third of the tasks; likewise
 export BOARD_EPOCHS=${BOARD_EPOCHS:-2}
 export BOARD_TEACHER_EPOCHS=${BOARD_TEACHER_EPOCHS:-3}
 export BOARD_PACK=${BOARD_PACK:-4096}                   # tokens of a packed row
@@ -34,8 +35,8 @@ export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 for argument in "$@"; do
   [[ $argument == --smoke ]] || continue
   # Generated games: nothing to download, and no number of the real splits is looked at.
-  export BOARD_OUT=$BOARD_OUT/smoke BOARD_SEEDS="0 1" BOARD_STEPS=4 BOARD_TUNING_STEPS=2
-  export BOARD_TEACHER_EPOCHS=1 BOARD_EPOCHS=8 BOARD_PACK=4096 BOARD_ROWS=1 BOARD_MAX_STEPS=3
+  export BOARD_OUT=$BOARD_OUT/smoke BOARD_SEEDS="0 1" BOARD_STEPS='' BOARD_TUNING_STEPS=''
+  export BOARD_TEACHER_EPOCHS=1 BOARD_EPOCHS=1 BOARD_PACK=4096 BOARD_ROWS=1 BOARD_MAX_STEPS=3
   export BOARD_SPLITS="alfworld=generated:0:20,generated:1:20,generated:2:20 \
 webshop=generated:0:20,,generated:2:20 hotpotqa=generated:0:20,,generated:2:20"
 done

@@ -1,8 +1,9 @@
-"""Tables, figures, the board's entries and README.md, from the cells that are done and no others.
+"""README.md of the board, two pages, from the cells that are done and no others.
 
-`cells.json` keeps the record of every done cell, so that README.md can be made again from this
-folder. What is planned is listed by name and has no number. The one part written by people is
-`failures.md`, the failure analysis; README.md says when it is not there.
+Numbers are those of the package's tables, made from the runs' files; a note is said once, at the
+end. `cells.json` keeps the record of every cell, and what was decided. The one part written by
+people is `failures.md`, the failure analysis; the page says when it is not there. What is long, the
+task by task comparisons and the site of trajectories, stays with the output.
 """
 
 from __future__ import annotations
@@ -10,129 +11,282 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from plan import CHOICES, METHODS, PRIMARY, Cell, Scale
+import tables
+from decide import trials_of
+from family import PRIMARY_CHOICE, Declared, declared
+from plan import CHOICES, METHODS, PRIMARY, Cell
+from played import Played, Standing
 
-Records = Mapping[str, Mapping[str, Any]]
+from leaderboards import statistics
+from leaderboards.compare import compare
+from leaderboards.drawing import save
+from leaderboards.figures import draw
+from leaderboards.render import render
+from leaderboards.render.markdown import grid
+from leaderboards.report import about_intervals
+from leaderboards.table import join, points, probability, span
+
 FAILURES = "failures.md"
+HEADLINE = "success-parameters"
+LEVEL = 0.05
+"""Of the two-sided tests."""
 
 
-def write_up(scale: Scale, plan: Sequence[Cell], done: Records, folder: Path, harness: str) -> None:
-    """Write everything into `folder`; the site of trajectories stays with the output."""
+def write_up(standing: Standing, choices: Mapping[str, Any], folder: Path, harness: str) -> None:
+    """Write everything into `folder`; what is long stays in the output folder.
+
+    Args:
+        choices: what the tuning chose, by method, as `decide.choose` gives it.
+        harness: the command.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(list(done.values()), indent=1)
-    (folder / "cells.json").write_text(text + "\n", encoding="utf-8")
-    made = Maker(scale, plan, done, folder, harness)
-    parts = [
-        *made.head(), *made.main(), *made.ablations(), *made.others(), *made.tuning(),
-        *made.failures(), *made.cost(), *made.planned(),
-    ]  # fmt: skip
-    (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    print(f"written: {folder / 'README.md'}, {len(done)} of {len(plan)} cells")
+    record = {
+        "cells": list(standing.done.values()),
+        "failed": list(standing.failed.values()),
+        "mended": standing.mended,
+        "primary": asdict(standing.primary),
+        "steps": standing.steps,
+        "choices": choices,
+    }
+    (folder / "cells.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    page = Page(standing, choices, folder)
+    (folder / "README.md").write_text("\n\n".join(page.parts()) + "\n", encoding="utf-8")
+    runs = page.reported()
+    if runs:
+        _publish(runs, standing, folder, harness)
+    n, total = len(standing.done), len(standing.plan)
+    print(f"written: {folder / 'README.md'}, {n} of {total} cells")
 
 
-class Maker:
-    """The sections, each a list of paragraphs; empty where no cell of it is done."""
+class Page:
+    """The sections, each a list of paragraphs; short where no cell of it is done."""
 
-    def __init__(
-        self, scale: Scale, plan: Sequence[Cell], done: Records, folder: Path, harness: str
-    ) -> None:
-        self.scale, self.plan, self.done = scale, plan, done
-        self.folder, self.harness = folder, harness
-        self.reported = {env: splits.report for env, splits in scale.splits.items()}
+    def __init__(self, standing: Standing, choices: Mapping[str, Any], folder: Path) -> None:
+        self.standing, self.choices, self.folder = standing, choices, folder
+        self.scale = standing.scale
+        self.played = Played(standing)
+        self.found = declared(self.played)
+        self.notes: list[str] = []
+
+    def parts(self) -> list[str]:
+        """The whole page."""
+        return [
+            *self.head(), *self.design(), *self.main(), *self.primary(), *self.secondary(),
+            *self.descriptive(), *self.ablations(), *self.others(), *self.tuning(),
+            *self.analysis(), *self.cost(), *self.said_once(),
+        ]  # fmt: skip
+
+    def reported(self) -> list[Cell]:
+        """The plays that the board is made of: the main part and the teachers."""
+        mine = self.played.cells(stage="main")
+        return [*mine, *self.played.cells(method="teacher")]
 
     def head(self) -> list[str]:
-        """What was asked, and how much of it is answered."""
-        first = [f"main-{self.scale.middle}-{method}-s" for method in PRIMARY]
-        plays = [c for c in self._plays("main", "likelihood") if c.name.startswith(tuple(first))]
-        ready = sum(cell.name in self.done for cell in plays)
-        answer = (
-            "All runs of the primary comparison are done; its result is in the main table."
-            if ready == len(plays)
-            else f"Of the {len(plays)} runs of the primary comparison {ready} are done, so there "
-            "is no answer to the question yet."
-        )
+        """What was asked, how much of it is answered, and whether a rule moved the comparison."""
+        done, total = len(self.standing.done), len(self.standing.plan)
+        parts = ["# The first board: does structure help, at a scale two cores can train?"]
+        if self.standing.primary.rule:
+            parts.append(self._moved())
         return [
-            "# The first board: does structure help, at a scale two cores can train?",
+            *parts,
             "On the same teacher trajectories, do span losses give better students than imitation "
             "and token-level distillation, and which ingredient is responsible? The design was "
-            "written before the numbers: [design.md](design.md).",
-            f"**{len(self.done)} of {len(self.plan)} cells are done.** {answer} This page is made "
-            "by `run.sh --write-up` from the cells that are done; `cells.json` has the command, "
-            "the digests and the duration of each.",
+            f"written before the numbers: [design.md](design.md). **{done} of {total} cells are "
+            "done.** This page is made by `run.sh --write-up` from them alone; `cells.json` has "
+            "the command, the digests and the duration of each.",
+        ]
+
+    def _moved(self) -> str:
+        primary = self.standing.primary
+        best = join(f"{100 * primary.best[m]:.1f} % of {m}" for m in PRIMARY)
+        middle, split = self.scale.middle, self.scale.splits["alfworld"].choose
+        why = "under the floor of 5 %" if primary.rule == "floor" else "over the ceiling of 95 %"
+        where = (
+            f"the primary comparison is at scale {primary.size}, by the rule of the design"
+            if primary.size != middle
+            else "there is no larger scale to move the primary comparison to"
+        )
+        return (
+            f"> **The primary scale.** On {split} the best trials at scale {middle} are {why} "
+            f"({best}): {where}."
+        )
+
+    def design(self) -> list[str]:
+        """The design in a paragraph, with the settings that were run."""
+        scale, splits = self.scale, self.scale.splits["alfworld"]
+        steps, trial_steps = self.standing.steps
+        counted = "as many optimiser steps" if steps is None else f"{steps:,} optimiser steps"
+        tried = "" if trial_steps is None else f" of {trial_steps:,} steps"
+        trials = len(trials_of(METHODS[0], self.standing.plan))
+        return [
+            "## Design",
+            f"A teacher (`{scale.teacher}`) imitates the expert of ALFWorld on `{splits.learn}`. "
+            f"Students of {len(scale.students)} scales ({', '.join(scale.students)}) learn from "
+            f"scratch on the same trajectories, by {join(METHODS)}, with the same tokenizer and "
+            f"{counted}, training seeds {join(map(str, scale.seeds))}. Each method has {trials} "
+            f"trials{tried} at scale {scale.middle}, chosen from by success on "
+            f"`{splits.choose}`. Every student plays `{splits.report}` once by likelihood of the "
+            "admissible actions and once generating freely. Primary: "
+            f"**{PRIMARY[0]} minus {PRIMARY[1]} at scale {self.standing.primary.size}, success by "
+            "likelihood**; all else is secondary, or descriptive.",
         ]
 
     def main(self) -> list[str]:
-        """The main table, the paired tests and the figures."""
-        runs = [c for choice in CHOICES for c in self._finished(self._plays("main", choice))]
-        if not runs:
+        """The main table and the headline figure."""
+        table = tables.main_table(self.played)
+        if not table.rows:
             return ["## Main table", "Planned; no student of the main part has been played."]
-        teacher = [c for c in self._finished(self.plan) if c.name.startswith("teacher-alfworld-")]
-        parts = ["## Main table"]
-        for choice in CHOICES:
-            mine = [c for c in runs if c.about["choice"] == choice]
-            if mine:
-                extra = teacher if choice == "likelihood" else []
-                baseline = self._baseline(mine)
-                parts += [f"### Actions by {choice}", self._report([*extra, *mine], baseline)]
-        self._call(
-            "figures", *self._paths([*runs, *teacher]), "--out", str(self.folder / "figures")
-        )
-        drawn = sorted((self.folder / "figures").glob("*.svg"))
-        parts += [f"![{path.stem}](figures/{path.name})" for path in drawn]
-        parts += self._compared()
-        self._publish([*runs, *teacher])
+        self.notes.append(about_intervals())
+        reasons = {
+            reason
+            for result in self._main_results()
+            if (
+                reason := statistics.known_short(
+                    "wilson" if result.single else "bootstrap", result.n_tasks, result.player.seeds
+                )
+            )
+        }
+        self.notes += [
+            f"Known to be short, the interval about tasks: {r}." for r in sorted(reasons)
+        ]
+        short = [c for c in self._awaited() if c.name not in self.standing.done]
+        if short:
+            self.notes.append(
+                f"{len(short)} plays of the main part are not done; seeds and scales that lack "
+                "some are shown in the main table and not tested."
+            )
+        return [
+            "## Main table",
+            f"Success on `{self.scale.splits['alfworld'].report}`, percent.",
+            grid(table),
+            *self._figure(),
+        ]
+
+    def _main_results(self) -> list[Any]:
+        return [
+            result
+            for choice in CHOICES
+            for size in self.scale.students
+            for method in METHODS
+            if (result := self.played.result(stage="main", method=method, size=size, choice=choice))
+        ]
+
+    def _awaited(self) -> list[Cell]:
+        return self.standing.plays(stage="main")
+
+    def _figure(self) -> list[str]:
+        """The headline figure; the others are drawn beside it."""
+        cells = self.played.cells(stage="main", choice=PRIMARY_CHOICE)
+        teacher = self.played.cells(stage="teacher, alfworld", method="teacher")
+        where = self.folder / "figures"
+        where.mkdir(exist_ok=True)
+        parts = []
+        for drawing in draw([cell.out for cell in (*cells, *teacher)] if cells else []):
+            save(drawing, where / f"{drawing.name}.svg")
+            if drawing.name == HEADLINE:
+                parts = [
+                    f"![{drawing.title}](figures/{drawing.name}.svg)",
+                    f"*Actions by likelihood. {drawing.caption}*",
+                ]
         return parts
+
+    def primary(self) -> list[str]:
+        """The primary comparison, alone and unadjusted."""
+        one = next(one for one in self.found if one.primary)
+        name = f"{PRIMARY[0]} minus {PRIMARY[1]}, scale {one.size}, actions by likelihood"
+        if one.found is None:
+            ready = sum(cell.name in self.standing.done for cell in self._of_primary(one))
+            return [
+                "## Primary comparison",
+                f"{name}: not tested. Of its {len(self._of_primary(one))} runs {ready} are done, "
+                "and no training seed has every method, so there is no answer to the question yet.",
+            ]
+        c = one.found
+        seeds = f"{len(one.seeds)} of {len(self.scale.seeds)} training seeds"
+        welch = (
+            f"Welch's test over the training seeds: {span(c.over_seeds, signed=True).text}, "
+            f"p = {probability(c.p_seeds).text}."
+            if c.p_seeds is not None
+            else "Over training seeds there is nothing to test by."
+        )
+        seen = "" if c.detectable is None else (
+            f" A true difference is found in 80 of 100 cases from {100 * c.detectable:.1f} points."
+        )  # fmt: skip
+        return [
+            "## Primary comparison",
+            f"**{name}: {points(c.difference, c.interval).text} points**, {c.test} over "
+            f"{c.n_tasks} games, {seeds}, p = {probability(c.p_tasks).text}. {welch}{seen}",
+            _meaning(one),
+        ]
+
+    def _of_primary(self, one: Declared) -> list[Cell]:
+        about = {"stage": "main", "size": one.size, "choice": one.choice}
+        return [cell for m in PRIMARY for cell in self.standing.plays(method=m, **about)]
+
+    def secondary(self) -> list[str]:
+        """The other declared comparisons, adjusted as one family."""
+        table = tables.family_table(self.found, self.scale, self.standing.primary.size)
+        if not table.rows:
+            return []
+        tested = sum(one.found is not None for one in self.found if not one.primary)
+        declared_ones = sum(not one.primary for one in self.found)
+        self.notes.append(
+            "Differences are in percentage points with 95 % intervals about games, outcomes "
+            "averaged over the training seeds of which every method is there and paired by game. "
+            "p games: sign flips (McNemar's exact test where there is one seed); p seeds: Welch's "
+            f"test over seed means. Of the {declared_ones} secondary comparisons {tested} are "
+            "tested, and each of the two p-values is adjusted over them by Holm. A claim about "
+            "methods needs both; p games alone is about these students."
+        )
+        return [f"## {table.title}", grid(table)]
+
+    def descriptive(self) -> list[str]:
+        """What the students of the primary scale do."""
+        parts = []
+        for table in (tables.descriptive_table(self.played), tables.types_table(self.played)):
+            if table.rows:
+                parts += [grid(table)]
+        if not parts:
+            return []
+        return [f"## Behaviour at scale {self.standing.primary.size}, without tests", *parts]
 
     def ablations(self) -> list[str]:
         """The ablations beside `sad` of the same seed."""
-        runs = self._finished(self._plays("ablation", "likelihood"))
-        if not runs:
+        if not self.played.cells(stage="ablation"):
             return ["## Ablations", "Planned."]
-        seed = self.scale.seeds[0]
-        names = [f"main-{self.scale.middle}-{method}-s{seed}" for method in PRIMARY]
-        base = [
-            c for c in self._finished(self._plays("main", "likelihood"))
-            if c.needs and c.needs[0] in names
-        ]  # fmt: skip
-        sad = [c for c in base if c.about["method"] == "sad"]
-        return [
-            "## Ablations",
-            f"Scale {self.scale.middle}, training seed {seed}, actions by likelihood; one seed "
-            "each, so a difference is about these students and not about the method.",
-            self._report([*base, *runs], sad[0] if sad else None),
-        ]
+        about = (
+            f"Scale {self.scale.middle}, training seed {self.scale.seeds[0]} alone: intervals are "
+            "about games, and a difference is about these students."
+        )
+        return ["## Ablations", about, grid(tables.ablation_table(self.played))]
 
     def others(self) -> list[str]:
         """The other environments."""
-        parts = []
-        for env in (name for name in self.scale.splits if name != "alfworld"):
-            runs = [c for choice in CHOICES for c in self._finished(self._plays(env, choice))]
-            parts.append(f"## {env}, {self.reported[env]}")
-            parts.append(self._report(runs, None) if runs else "Planned.")
-        return parts
+        table = tables.others_table(self.played)
+        where = [f"{env} {s.report}" for env, s in self.scale.splits.items() if env != "alfworld"]
+        if not where:
+            return []
+        if not table.rows:
+            return ["## Other environments", "Planned."]
+        about = f"{join(where)}; scale {self.scale.middle}, one training seed, generated tasks."
+        return ["## Other environments", about, grid(table)]
 
     def tuning(self) -> list[str]:
         """Every trial, and which was taken."""
-        trials = [r for r in self.done.values() if r["stage"] == "tuning" and "success" in r]
-        if not trials:
+        if not self.choices:
             return ["## Tuning", "Planned."]
-        rows = [
-            (r["about"]["method"], r["about"]["rate"], r["about"]["act"],
-             f"{100 * r['success']:.1f}", str(r["episodes"]))
-            for r in trials
-        ]  # fmt: skip
         split = self.scale.splits["alfworld"].choose
-        return [
-            "## Tuning",
-            f"Success on {split}, actions by likelihood, after {self.scale.tuning_steps} steps. "
-            "The best trial of each method is used for all its students.",
-            _table(("method", "learning rate", "λ act", "success %", "episodes"), rows),
-        ]
+        about = (
+            "Learning rate (and λ of the act span): success in percent on "
+            f"`{split}`, by likelihood."
+        )
+        return ["## Tuning", about, grid(tables.tuning_table(self.choices))]
 
-    def failures(self) -> list[str]:
+    def analysis(self) -> list[str]:
         """The failure analysis, if somebody has written it."""
         path = self.folder / FAILURES
         if path.exists():
@@ -140,95 +294,75 @@ class Maker:
         return [
             "## Failure analysis",
             f"Not written. It is `{FAILURES}`: twenty trajectories read and sorted by whether the "
-            "reasoning is wrong, the action malformed, the agent loops or forgets, with links "
-            "into the site of `harness view`.",
+            "reasoning is wrong, the action malformed, the agent loops or forgets.",
         ]
 
     def cost(self) -> list[str]:
-        """What the done cells took."""
-        rows = []
-        for stage in dict.fromkeys(cell.stage for cell in self.plan):
-            mine = [r for r in self.done.values() if r["stage"] == stage]
-            total = sum(cell.stage == stage for cell in self.plan)
-            minutes = sum(float(r["seconds"]) for r in mine) / 60
-            rows.append((stage, f"{len(mine)} of {total}", f"{minutes:.0f}" if mine else "–"))
-        spent = sum(float(r["seconds"]) for r in self.done.values()) / 3600
-        return [
-            "## Cost",
-            f"{spent:.1f} hours of wall time for the cells that are done.",
-            _table(("part", "cells done", "minutes"), rows),
+        """What it took, what failed, what is planned and was not run."""
+        spent = sum(float(record["seconds"]) for record in self.standing.done.values()) / 3600
+        parts = [
+            "## Cost, failed and planned cells",
+            f"{spent:.1f} hours of wall time. `run.sh --list` names every cell.",
+            grid(tables.cost_table(self.standing)),
         ]
+        lines = [
+            f"- `{name}` failed {record['times']} times unchanged and was left: {record['reason']}"
+            for name, record in self.standing.failed.items()
+        ]
+        lines += [
+            f"- `{name}` was run again after its cause was mended: {'; '.join(reasons)}"
+            for name, reasons in self.standing.mended.items()
+        ]
+        return [*parts, "\n".join(lines)] if lines else parts
 
-    def planned(self) -> list[str]:
-        """The cells that were not run."""
-        left = [cell for cell in self.plan if cell.name not in self.done]
-        if not left:
+    def said_once(self) -> list[str]:
+        """What belongs to several tables."""
+        if not self.notes:
             return []
-        counts: dict[str, int] = {}
-        for cell in left:
-            counts[cell.stage] = counts.get(cell.stage, 0) + 1
-        lines = [f"- {stage}: {n} cells" for stage, n in counts.items()]
-        return ["## Planned, not run", "\n".join(lines), "`run.sh --list` names them."]
+        return ["## Notes", "\n".join(f"- {note}" for note in self.notes)]
 
-    def _compared(self) -> list[str]:
-        """Both methods of the primary comparison, seed by seed."""
-        by_name = {c.name: c for c in self._finished(self._plays("main", "likelihood"))}
-        links = []
-        for seed in self.scale.seeds:
-            starts = [f"main-{self.scale.middle}-{method}-s{seed}-" for method in PRIMARY]
-            pair = [c for start in starts for n, c in by_name.items() if n.startswith(start)]
-            if len(pair) < 2:
-                continue
-            out = self.folder / "compare" / f"seed-{seed}.md"
-            self._call("compare", *self._paths(pair), "--out", str(out))
-            links.append(f"[seed {seed}](compare/{out.name})")
-        return [f"{' and '.join(PRIMARY)}, task by task: {', '.join(links)}."] if links else []
 
-    def _publish(self, runs: Sequence[Cell]) -> None:
-        """Entries with trajectories and digests, the board of them, and a site to read them in."""
-        entries = self.folder / "entries"
-        paths = self._paths(runs)
-        self._call("board", "submit", *paths, "--results", str(entries), "--replace")
-        board = self.folder / "board"
-        self._call("board", "build", "--results", str(entries), "--out", str(board))
-        self._call("view", *paths, "--out", str(self.scale.out / "site"))
+def _meaning(one: Declared) -> str:
+    """What the primary comparison shows, in the words of the design."""
+    assert one.found is not None
+    games, seeds = one.found.p_tasks, one.found.p_seeds
+    if games is None or games >= LEVEL:
+        return (
+            "No difference is shown. That is no evidence of equality: the interval is the answer."
+        )
+    if seeds is None or seeds >= LEVEL:
+        return (
+            "These students differ on games of this kind; that the methods differ when they are "
+            "trained again is not shown."
+        )
+    return "The students differ, and so do the methods when they are trained again."
 
-    def _plays(self, stage: str, choice: str) -> list[Cell]:
-        return [
+
+def _publish(runs: Sequence[Cell], standing: Standing, folder: Path, harness: str) -> None:
+    """Entries with trajectories and digests and their board; with the output, a site to read."""
+    paths = [str(cell.out) for cell in runs]
+    entries, out = folder / "entries", standing.scale.out
+    _call(harness, "board", "submit", *paths, "--results", str(entries), "--replace")
+    _call(harness, "board", "build", "--results", str(entries), "--out", str(folder / "board"))
+    _call(harness, "view", *paths, "--out", str(out / "site"))
+    for seed in standing.scale.seeds:
+        pair = [
             cell
-            for cell in self.plan
-            if cell.stage == stage and cell.about.get("choice") == choice
-            and cell.about["split"] == self.reported[cell.about["env"]]
-        ]  # fmt: skip
-
-    def _finished(self, plan: Sequence[Cell]) -> list[Cell]:
-        return [cell for cell in plan if cell.name in self.done and not cell.trains]
-
-    def _baseline(self, runs: Sequence[Cell]) -> Cell | None:
-        for method in (PRIMARY[1], *METHODS):
-            for cell in runs:
-                if cell.about["method"] == method and cell.about["size"] == self.scale.middle:
-                    return cell
-        return None
-
-    def _report(self, runs: Sequence[Cell], baseline: Cell | None) -> str:
-        words = ["report", *self._paths(runs)]
-        if baseline is not None and len(runs) > 1:
-            words += ["--baseline", str(baseline.out)]
-        text = self._call(*words)
-        lines = text.strip().splitlines()[1:]
-        return "\n".join(f"###{line}" if line.startswith("#") else line for line in lines).strip()
-
-    def _paths(self, runs: Sequence[Cell]) -> list[str]:
-        return [str(cell.out) for cell in runs]
-
-    def _call(self, *words: str) -> str:
-        done = subprocess.run([self.harness, *words], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"harness {' '.join(words)}\n{done.stderr.strip()}")
-        return done.stdout
+            for method in PRIMARY
+            for cell in runs
+            if cell.about.get("method") == method
+            and cell.about.get("size") == standing.primary.size
+            and cell.about.get("seed") == str(seed)
+            and cell.about["choice"] == PRIMARY_CHOICE
+        ]
+        if len(pair) == 2:
+            beside = out / "compare"
+            beside.mkdir(exist_ok=True)
+            report = compare(pair[0].out, pair[1].out, site=out / "site", beside=beside)
+            (beside / f"seed-{seed}.md").write_text(render(report, "md"), encoding="utf-8")
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _call(harness: str, *words: str) -> None:
+    done = subprocess.run([harness, *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"harness {' '.join(words)}\n{done.stderr.strip()}")
