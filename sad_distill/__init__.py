@@ -16,9 +16,10 @@ _HOMES = {
         "data": ("Dataset", "Evaluation", "Selection", "is_evaluation_split", "load_dataset"),
         "own_tokenizer": ("train_tokenizer",),
         "pack": ("PackedBatch", "batches", "collate", "pack_lengths"),
+        "pruning": ("prune_depth", "prune_width"),
         "recipes": ("Recipe", "load_recipe", "recipe_names"),
         "spans": ("Example", "SpanScheme", "SpanStatistics", "make_examples", "make_scheme"),
-        "students": ("Student", "TeacherParts", "make_student", "prune_depth"),
+        "students": ("Student", "TeacherParts", "make_student"),
     }.items()
     for name in names
 }

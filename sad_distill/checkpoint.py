@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -101,16 +102,19 @@ def checkpoints(out: Path) -> list[Path]:
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """What `save_checkpoint` kept besides the student.
+    """What `save_checkpoint` kept besides the student; its tensors are read when they are used.
 
     Raises:
         HarnessError: it cannot be read.
     """
     try:
-        state: dict[str, Any] = torch.load(folder / STATE, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError) as error:
+        state: dict[str, Any] = torch.load(
+            folder / STATE, map_location="cpu", weights_only=True, mmap=True
+        )
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
         raise HarnessError(
-            f"cannot go on from {folder}: {error}; delete it to go on from the one before"
+            f"cannot go on from {folder}: {reason}; delete it to go on from the one before"
         ) from error
     return state
 

@@ -122,9 +122,8 @@ class Meter:
     ) -> None:
         """One step, with this process's micro-batches of it."""
         own = torch.zeros(3, dtype=torch.float64, device=self.device)
-        counted = torch.tensor(self.span_weights, device=self.device) != 0
-        for batch, hits in zip(batches, report.hits, strict=True):
-            acts = batch.acts & counted[batch.span_ids] & (batch.weights != 0)
+        for batch, hits, met in zip(batches, report.hits, report.met, strict=True):
+            acts = batch.acts & met
             own += torch.stack(
                 [(batch.sequence_ids != PADDING).sum(), acts.sum(), hits[acts].sum()]
             )

@@ -23,7 +23,7 @@ from torch import nn
 from harness.errors import HarnessError
 from harness.models.loading import resolve_device
 from sad_distill.heads import causal_model
-from sad_distill.students import layers_of
+from sad_distill.pruning import layers_of
 
 PATIENCE = timedelta(hours=4)
 """How long processes wait for each other: the first may be writing, or playing episodes."""

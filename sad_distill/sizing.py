@@ -23,14 +23,9 @@ from torch import Tensor
 from harness.errors import HarnessError
 from harness.models.loading import quiet
 from harness.models.weights import smollm2_folder, smollm2_present
+from sad_distill.pruning import FEED_FORWARD, kept_layers, pruned_config
 from sad_distill.recipes import Recipe
-from sad_distill.students import (
-    NANO,
-    architecture_config,
-    kept_layers,
-    nano_config,
-    pruned_config,
-)
+from sad_distill.students import NANO, architecture_config, nano_config
 from sad_distill.train import no_dropout
 
 TRIALS = (64, 128)
@@ -166,8 +161,6 @@ def _read(path: Path, vocabulary: int | None) -> Any:
 
 
 def _pruned(spec: str, shape: str, teacher: Any | None) -> Any:
-    from sad_distill.width import FEED_FORWARD
-
     if teacher is None:
         raise HarnessError(f"student {spec!r} is made from the teacher; name one with --teacher")
     found = re.fullmatch(r"(\d+)?(?:(?:^|(?<=\d),)width=(\d+))?", shape)

@@ -95,6 +95,7 @@ class StepReport:
         correct: [spans] of those rows, how many have the target as the student's likeliest token.
         tokens: number of tokens the student read, padding included.
         hits: for every micro-batch [its rows], whether a row's target is the likeliest token.
+        met: for every micro-batch [its rows], whether a row met the head.
     """
 
     loss: Tensor
@@ -103,6 +104,7 @@ class StepReport:
     correct: Tensor
     tokens: int
     hits: tuple[Tensor, ...] = ()
+    met: tuple[Tensor, ...] = ()
 
 
 class LossTerm(Protocol):
@@ -291,6 +293,7 @@ def distil_step(
     loss = torch.zeros((), dtype=torch.float64, device=device)
     rows, divergence, correct = torch.zeros(3, spans, dtype=torch.float64, device=device)
     all_hits: list[Tensor] = []
+    all_met: list[Tensor] = []
     for number, batch in enumerate(batches):
         weights = row_weights(batch, objective, masses, term)
         with _synchronised(module, last=number == len(batches) - 1):
@@ -308,17 +311,21 @@ def distil_step(
             # DDP and FSDP average the gradients of the processes; the loss is a sum over them.
             backward(share * processes())
         loss += share.detach()
-        rows.index_add_(0, batch.span_ids, (weights != 0).double())
+        met = weights != 0
+        rows.index_add_(0, batch.span_ids, met.double())
         divergence.index_add_(0, batch.span_ids, row_divergence.double())
         correct.index_add_(0, batch.span_ids, hits.double())
         all_hits.append(hits)
+        all_met.append(met)
         if term is not None and term_share is not None:
             counted = (term_share.factors != 0).double()
             rows[term.span] += counted.sum()
             divergence[term.span] += (counted * term_rows).sum()
             correct[term.span] += (counted * term_hits).sum()
     tokens = sum(batch.input_ids.numel() for batch in batches)
-    return StepReport(loss, rows, divergence, correct, tokens, tuple(all_hits))
+    return StepReport(
+        loss, rows, divergence, correct, tokens, tuple(all_hits), tuple(all_met)
+    )
 
 
 def processes() -> int:

@@ -4,7 +4,7 @@
 |---|---|
 | `hf:PATH_OR_ID`, `smollm2` | a pretrained model |
 | `prune:N` | N evenly spaced layers of the teacher; embeddings, final norm and head are kept |
-| `prune:width=W`, `prune:N,width=W` | W neurons of each feed-forward layer (`sad_distill.width`) |
+| `prune:width=W`, `prune:N,width=W` | W neurons of each feed-forward layer  |
 | `config:FILE` | a configuration (`config.json`), weights drawn at random |
 | `nano:S`, `nano:M`, `nano:L` | about 1, 3 and 10 million parameters for a CPU, from scratch |
 
@@ -16,9 +16,8 @@ trained on the trajectories. Two tokenizers are the same when they give every te
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from harness.models.loading import load_causal_lm, quiet
 from harness.models.weights import smollm2_path
 from harness.trajectory import Episode
 from sad_distill.own_tokenizer import train_tokenizer
-from sad_distill.width import prune_width
+from sad_distill.pruning import prune_depth, prune_width
 
 POSITIONS = 4096
 """Positions of nano students: a generated transcript in whole, with room to spare."""
@@ -41,11 +40,6 @@ NANO: dict[str, dict[str, int]] = {
     "L": {"hidden_size": 320, "intermediate_size": 864, "layers": 8, "heads": 8},
 }
 """LLaMA architectures with tied embeddings, by size."""
-
-FAMILIES = ("gpt2", "opt", "llama", "mistral", "qwen2", "qwen3")
-"""Model types that depth pruning is tested with, or that are built as one that is."""
-
-_LAYER_LISTS = ("transformer.h", "model.decoder.layers", "model.layers")
 
 
 @dataclass(frozen=True)
@@ -118,61 +112,6 @@ def make_student(
         f"unknown student {spec!r}; expected hf:PATH_OR_ID, smollm2, prune:N, prune:width=W, "
         f"config:FILE, {sizes}"
     )
-
-
-def prune_depth(model: Any, layers: int) -> Any:
-    """A model with `layers` evenly spaced layers of `model`, the first and the last among them.
-
-    The weights are copies; everything but the layers is as it was. A single layer is the first.
-
-    Raises:
-        HarnessError: `model` has fewer layers, or keeps them where no known architecture does.
-    """
-    where, blocks = layers_of(model)
-    if not 1 <= layers <= len(blocks):
-        raise HarnessError(
-            f"cannot keep {layers} layers of a model with {len(blocks)}; expected 1 to "
-            f"{len(blocks)}"
-        )
-    kept = kept_layers(len(blocks), layers)
-    config = pruned_config(model.config, kept)
-    # A new model, so that what a layer knows of its place is right.
-    small = type(model)._from_config(config, dtype=model.dtype)
-    state = {}
-    for name, tensor in model.state_dict().items():
-        if name.startswith(f"{where}."):
-            number, _, rest = name.removeprefix(f"{where}.").partition(".")
-            if int(number) not in kept:
-                continue
-            name = f"{where}.{kept.index(int(number))}.{rest}"
-        state[name] = tensor
-    small.load_state_dict(state)
-    small.tie_weights()
-    small.generation_config = model.generation_config
-    return small.to(model.device).train()
-
-
-def kept_layers(total: int, layers: int) -> list[int]:
-    """Which of `total` layers are kept: evenly spaced, the ends included."""
-    if layers == 1:
-        return [0]
-    return [math.floor(i * (total - 1) / (layers - 1) + 0.5) for i in range(layers)]
-
-
-def pruned_config(config: Any, kept: Sequence[int]) -> Any:
-    """The configuration with only the layers `kept`, types of layers included."""
-    settings = config.to_dict()
-    settings.pop("num_hidden_layers", None)
-    types = settings.pop("layer_types", None)
-    before = config.num_hidden_layers
-    small = type(config).from_dict(settings)
-    small.num_hidden_layers = len(kept)
-    if types is not None:
-        small.layer_types = [types[index] for index in kept]
-    if getattr(config, "max_window_layers", None) is not None:
-        full = min(config.max_window_layers, before)
-        small.max_window_layers = sum(index < full for index in kept)
-    return small
 
 
 def nano_config(size: str, tokenizer: Any) -> Any:
@@ -286,24 +225,6 @@ def _pruned(shape: str, spec: str, teacher: TeacherParts | None) -> Student:
         parts.append(f"{width} neurons of each feed-forward layer")
     origin = f"{', '.join(parts)} of {teacher.spec}"
     return Student(model.float().cpu(), teacher.tokenizer, origin, (teacher.spec,))
-
-
-def layers_of(model: Any) -> tuple[str, Any]:
-    """Where a causal model keeps its layers, by dotted name, and the list of them.
-
-    Raises:
-        HarnessError: its architecture is not known.
-    """
-    for where in _LAYER_LISTS:
-        found = model
-        for name in where.split("."):
-            found = getattr(found, name, None)
-        if isinstance(found, torch.nn.ModuleList):
-            return where, found
-    raise HarnessError(
-        f"it is not known where {type(model).__name__} keeps its layers; expected one of the "
-        f"families {', '.join(FAMILIES)}"
-    )
 
 
 def _read_config(path: Path, tokenizer: Any) -> Any:

@@ -49,9 +49,10 @@ from sad_distill.optimiser import (
     peak_learning_rate,
 )
 from sad_distill.processes import agreed, spread
+from sad_distill.pruning import layers_of
 from sad_distill.recipe_sections import TrainingSection
 from sad_distill.step import SpanDistillation, distil_step
-from sad_distill.students import count_parameters, layers_of
+from sad_distill.students import count_parameters
 from sad_distill.teacher import CachedTeacher
 
 SAVE_SECONDS = 600.0

@@ -81,6 +81,7 @@ collect_ignore = (
             "onpolicy",
             "optimiser",
             "processes",
+            "pruning",
             "resume",
             "selftest",
             "smollm2_student",
@@ -88,7 +89,6 @@ collect_ignore = (
             "step",
             "teacher",
             "train",
-            "width",
         ]
     ]
 )

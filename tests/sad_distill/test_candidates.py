@@ -27,6 +27,7 @@ from sad_distill.candidates import (
 from sad_distill.choices import TurnChoices
 from sad_distill.heads import find_head
 from sad_distill.kinds import KINDS, Divergence, Kind, dense_divergence
+from sad_distill.metrics import Meter, Work
 from sad_distill.pack import PackedBatch, collate
 from sad_distill.spans import NO_SPAN, Example
 from sad_distill.step import Objective, SpanDistillation, distil_step
@@ -257,6 +258,24 @@ def test_act_tokens_no_longer_count() -> None:
         report = distil_step(module, objective, OnlineTeacher(teacher), batches, term=term)
         losses.append(report.loss)
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-6, atol=0)
+
+
+def test_accuracy_of_actions_is_of_turns_not_of_tokens_left_out() -> None:
+    teacher = make_model("llama", seed=1)
+    student = make_model("llama")
+    data, objective = examples(), Objective(FKL, (1.0, 1.0))
+    term = term_of(teacher)
+    module = SpanDistillation(student, objective, term)
+    batches = [packed(data)]
+    assert batches[0].candidates is not None
+    likeliest = [int(scores.argmax()) for scores in dense_scores(student, data)]
+    batches = [
+        replace(batches[0], candidates=replace(batches[0].candidates, taken=torch.tensor(likeliest)))
+    ]
+    report = distil_step(module, objective, OnlineTeacher(teacher), batches, term=term)
+    meter = Meter(("reason", "act"), (1.0, 1.0), Work(1.0, 1.0), None, torch.device("cpu"))
+    meter.add(report, batches, torch.zeros(()), 1.0)
+    assert meter.line()["accuracy/act"] == 1.0
 
 
 def test_cross_entropy_learns_the_action_taken() -> None:

@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from training import assert_same_weights, make_job
 
 from harness.errors import HarnessError
-from sad_distill.checkpoint import checkpoints
+from sad_distill.checkpoint import checkpoints, load_state
 from sad_distill.metrics import read_metrics
 from sad_distill.train import train
 
@@ -70,6 +71,29 @@ def test_resuming_another_training_names_what_differs(
     other = make_job(run, tmp_path, "imitation", *settings, "training.seed=3", student=student)
     with pytest.raises(HarnessError, match=r"training\.seed was 0 and is 3"):
         train(other, tmp_path, resume_from=checkpoints(tmp_path)[-1])
+
+
+def test_a_refused_resume_leaves_the_folder_as_it_was(
+    run: Path, student: str, tmp_path: Path
+) -> None:
+    from harness.cli.distilling import Options, carry_out, read_options
+
+    quick = ("student.vocabulary=400", "training.max_steps=2")
+    asked = Options("imitation", quick, None, student, (run,), ())
+    carry_out(read_options(asked, tmp_path, resume=False), tmp_path, resume=False, device="cpu")
+    other = replace(asked, settings=(*quick, "training.seed=3"))
+    with pytest.raises(HarnessError, match=r"training\.seed was 0 and is 3"):
+        carry_out(read_options(other, tmp_path, resume=True), tmp_path, resume=True, device="cpu")
+    alone = read_options(Options(None, (), None, None, (), ()), tmp_path, resume=True)
+    carry_out(alone, tmp_path, resume=True, device="cpu")
+
+
+@pytest.mark.parametrize("content", [b"", b"torn", b"PK\x03\x04torn"])
+def test_a_damaged_checkpoint_gets_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "training.pt").write_bytes(content)
+    with pytest.raises(HarnessError, match="delete it to go on from the one before") as refused:
+        load_state(tmp_path)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_stop_keeps_a_checkpoint_and_no_student(run: Path, student: str, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def own() -> Any:
 def test_pruned_model_computes_what_the_teacher_does_without_the_other_layers(family: str) -> None:
     import torch
 
-    from sad_distill.students import layers_of, prune_depth
+    from sad_distill.pruning import layers_of, prune_depth
 
     teacher = small_model(family)
     student = prune_depth(teacher, 3).eval()
@@ -73,7 +73,7 @@ def test_pruned_model_is_saved_and_loaded(family: str, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from sad_distill.students import prune_depth
+    from sad_distill.pruning import prune_depth
 
     student = prune_depth(small_model(family), 2).eval()
     student.save_pretrained(tmp_path)
@@ -86,7 +86,7 @@ def test_pruned_model_is_saved_and_loaded(family: str, tmp_path: Path) -> None:
 def test_pruning_copies_and_leaves_the_teacher_alone() -> None:
     import torch
 
-    from sad_distill.students import prune_depth
+    from sad_distill.pruning import prune_depth
 
     teacher = small_model("llama")
     before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
@@ -99,7 +99,7 @@ def test_pruning_copies_and_leaves_the_teacher_alone() -> None:
 
 
 def test_layers_are_evenly_spaced_with_both_ends() -> None:
-    from sad_distill.students import kept_layers
+    from sad_distill.pruning import kept_layers
 
     assert kept_layers(30, 6) == [0, 6, 12, 17, 23, 29]
     assert kept_layers(5, 5) == [0, 1, 2, 3, 4]
@@ -110,7 +110,7 @@ def test_layers_are_evenly_spaced_with_both_ends() -> None:
 
 
 def test_sliding_layers_keep_their_type() -> None:
-    from sad_distill.students import prune_depth
+    from sad_distill.pruning import prune_depth
 
     teacher = small_model("qwen2")
     student = prune_depth(teacher, 3)
@@ -119,7 +119,7 @@ def test_sliding_layers_keep_their_type() -> None:
 
 
 def test_more_layers_than_there_are_is_refused() -> None:
-    from sad_distill.students import prune_depth
+    from sad_distill.pruning import prune_depth
 
     with pytest.raises(HarnessError, match="cannot keep 6 layers of a model with 5"):
         prune_depth(small_model("gpt2"), 6)

@@ -10,8 +10,8 @@ import torch
 from tiny_models import make_model
 
 from harness.errors import HarnessError
-from sad_distill.students import TeacherParts, layers_of, make_student
-from sad_distill.width import FEED_FORWARD, prune_width
+from sad_distill.pruning import FEED_FORWARD, layers_of, prune_width
+from sad_distill.students import TeacherParts, make_student
 
 pytestmark = pytest.mark.models
 FAMILIES = ["gpt2", "opt", "llama", "qwen2", "qwen3"]
