@@ -92,6 +92,10 @@ def import_logs(
         for record in _records(file):
             report.records += 1
             report.characters += len(record.text)
+            if broken := _broken(record):
+                report.problems.append(Problem(record.where, "half a surrogate pair", broken))
+                report.characters_unsegmented += len(record.text)
+                continue
             found = segment(record.text)
             _note(report, record, found)
             if not found.turns:
@@ -128,7 +132,7 @@ def write_imported(
 
 def _records(file: Path) -> Iterator[_Record]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise HarnessError(f"cannot read {file} as UTF-8 text: {error}") from error
     if file.suffix not in (".json", ".jsonl"):
@@ -148,11 +152,22 @@ def _records(file: Path) -> Iterator[_Record]:
 def _rows(file: Path, text: str) -> list[Any]:
     try:
         if file.suffix == ".jsonl":
-            return [json.loads(line) for line in text.splitlines() if line.strip()]
+            # Not splitlines: JSON strings may hold other line separators as they are.
+            return [json.loads(line) for line in text.split("\n") if line.strip()]
         whole = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HarnessError(f"{file} is not valid JSON: {error}") from error
     return whole if isinstance(whole, list) else [whole]
+
+
+def _broken(record: _Record) -> str:
+    """The beginning of a text that cannot be written as UTF-8; empty when all of them can."""
+    for text in (record.instruction, record.task, record.text):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text[:80].encode("ascii", "backslashreplace").decode()
+    return ""
 
 
 def _note(report: ImportReport, record: _Record, found: Segmented) -> None:

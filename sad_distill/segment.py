@@ -2,8 +2,8 @@
 
 Two forms are read. In *marked* text a line begins with `Thought:`, `Action:`, `Observation:` or
 `Answer:` (numbered or bold, in any case; `Reasoning:` is a thought, `Final Answer:` an answer), and
-what follows belongs to it up to the next marker. In *command* text a line `> think: …` is a thought
-and any other line `> …` an action; what follows is the observation.
+what follows belongs to it up to the next marker. In *command* text a line `> think: …` (in any
+case) is a thought and any other line `> …` an action; what follows is the observation.
 
 Nothing is invented and nothing is lost: whatever is in no span is given back as a `Gap`.
 """
@@ -69,7 +69,7 @@ def segment_commands(text: str) -> Segmented:
         if not line:
             found.gaps.append(Gap("an empty command", text[mark.start() : end].strip()))
             continue
-        kind = "reason" if line.startswith("think:") else "act"
+        kind = "reason" if line.casefold().startswith("think:") else "act"
         found.turns.append(_turn([(kind, line)], observed or None, line))
     return found
 

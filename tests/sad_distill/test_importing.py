@@ -181,3 +181,44 @@ def test_files_of_another_form_are_refused(
 ) -> None:
     with pytest.raises(HarnessError, match=said):
         import_logs([write(tmp_path, name, content)], name="log", env_id="e")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    mark = "\ufeff"
+    files = [
+        write(tmp_path, "log.txt", f"{mark}> think: Where is it?\nOK.\n> go to desk 1\nA desk.\n"),
+        write(tmp_path, "log.json", mark + json.dumps([{"instruction": "", "output": MARKED}])),
+    ]
+    episodes, report = import_logs(files, name="logs", env_id="e")
+    assert [len(episode.turns) for episode in episodes] == [2, 3]
+    assert report.problems == []
+
+
+def test_lines_of_json_end_at_newlines_alone(tmp_path: Path) -> None:
+    output = "Thought: one\u2028two\x85three\nAction: go"
+    line = json.dumps({"instruction": "task", "output": output}, ensure_ascii=False)
+    (episode,), _ = import_logs([write(tmp_path, "a.jsonl", line + "\n")], name="a", env_id="e")
+    assert episode.turns[0].text("reason") == "Thought: one\u2028two\x85three\n"
+
+
+def test_a_record_that_is_no_unicode_text_is_reported(tmp_path: Path) -> None:
+    torn = {"instruction": "task", "output": "Thought: \ud83d\nAction: go"}
+    whole = {"instruction": "task", "output": "Action: look"}
+    path = write(tmp_path, "a.json", [torn, whole])
+    episodes, report = import_logs([path], name="a", env_id="e")
+    assert [turn.action for episode in episodes for turn in episode.turns] == ["look"]
+    assert report.by_reason() == {"half a surrogate pair": 1}
+    assert report.problems[0].excerpt.isascii()
+    write_imported(tmp_path / "run", episodes, split=None, files=[path])
+
+
+def test_json_nested_too_deep_gets_one_line(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="not valid JSON"):
+        import_logs([write(tmp_path, "a.json", "[" * 100_000)], name="a", env_id="e")
+
+
+def test_a_thought_among_commands_may_begin_with_a_capital() -> None:
+    assert spans_of("> Think: Where is it?\nOK.\n> go to desk 1") == [
+        [("reason", "Think: Where is it?"), ("observation", "OK.")],
+        [("act", "go to desk 1")],
+    ]
