@@ -17,12 +17,12 @@ from harness.cli.interrupts import stop_on_signals
 from harness.cli.progress import say
 from harness.errors import HarnessError
 from sad_distill.assemble import Job, assemble
-from sad_distill.checkpoint import checkpoints
+from sad_distill.checkpoint import checkpoints, load_state
 from sad_distill.material import Material, Request
 from sad_distill.onpolicy import Collector, OnPolicySource
 from sad_distill.processes import joined
 from sad_distill.recipes import Recipe, load_recipe, make_recipe
-from sad_distill.train import Hook, Moment, train
+from sad_distill.train import Hook, Moment, check_same, train
 
 REQUEST = "request.json"
 """What was asked for, kept with the student so that --resume needs no more than --out."""
@@ -110,6 +110,9 @@ def carry_out(request: Request, out: Path | None, *, resume: bool, device: str) 
         raise HarnessError(f"{out} holds a student already; choose another --out, or --resume")
     with joined(device, sharded=request.recipe.training.sharded) as place:
         job = assemble(request, out, place, lambda material: collector(request, material, out))
+        if latest is not None:
+            # Before anything is written: a refusal leaves the folder as it was.
+            check_same(load_state(latest)["notes"]["decides"], job.decides, latest)
         if place.first:
             out.mkdir(parents=True, exist_ok=True)
             write_request(request, out)
