@@ -100,14 +100,13 @@ class Meter:
     """Sums over the steps since the last line, kept on the device.
 
     Args:
-        spans: names of the spans, and `span_weights` their λ.
+        spans: names of the spans.
         work, peak: see `useful_work` and `peak_rate`.
         device: of the sums.
         total_tokens: of the training so far.
     """
 
     spans: Sequence[str]
-    span_weights: Sequence[float]
     work: Work
     peak: float | None
     device: torch.device

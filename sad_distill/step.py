@@ -323,9 +323,7 @@ def distil_step(
             divergence[term.span] += (counted * term_rows).sum()
             correct[term.span] += (counted * term_hits).sum()
     tokens = sum(batch.input_ids.numel() for batch in batches)
-    return StepReport(
-        loss, rows, divergence, correct, tokens, tuple(all_hits), tuple(all_met)
-    )
+    return StepReport(loss, rows, divergence, correct, tokens, tuple(all_hits), tuple(all_met))
 
 
 def processes() -> int:

@@ -165,7 +165,6 @@ def train(
 
     meter = Meter(
         spans=job.material.scheme.names,
-        span_weights=job.objective.span_weights,
         work=job.work,
         peak=peak_rate(place.device, autocast, place.world),
         device=place.device,
@@ -174,6 +173,7 @@ def train(
     writer = MetricsWriter(out, after=step) if place.first else None
     line: dict[str, Any] = state["notes"]["line"] if state else {}
     planned = min(job.source.steps, settings.max_steps or job.source.steps)
+    first_pass = job.source.first_pass
     limit = settings.minutes * 60 if settings.minutes else None
     began = time.monotonic()
     spent = saved_at = time_before
@@ -257,7 +257,7 @@ def train(
                 writer.write(line)
         if place.first:
             watch(step, planned, line if noted else None)
-        complete = step == job.source.first_pass and place.world == 1
+        complete = step == first_pass and place.world == 1
         if complete and isinstance(job.teacher, CachedTeacher):
             job.teacher.release()
             if job.term is not None:

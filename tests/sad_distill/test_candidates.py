@@ -261,19 +261,16 @@ def test_act_tokens_no_longer_count() -> None:
 
 
 def test_accuracy_of_actions_is_of_turns_not_of_tokens_left_out() -> None:
-    teacher = make_model("llama", seed=1)
-    student = make_model("llama")
+    teacher, student = make_model("llama", seed=1), make_model("llama")
     data, objective = examples(), Objective(FKL, (1.0, 1.0))
+    batch = packed(data)
+    assert batch.candidates is not None
+    likeliest = torch.tensor([int(scores.argmax()) for scores in dense_scores(student, data)])
+    batches = [replace(batch, candidates=replace(batch.candidates, taken=likeliest))]
     term = term_of(teacher)
     module = SpanDistillation(student, objective, term)
-    batches = [packed(data)]
-    assert batches[0].candidates is not None
-    likeliest = [int(scores.argmax()) for scores in dense_scores(student, data)]
-    batches = [
-        replace(batches[0], candidates=replace(batches[0].candidates, taken=torch.tensor(likeliest)))
-    ]
     report = distil_step(module, objective, OnlineTeacher(teacher), batches, term=term)
-    meter = Meter(("reason", "act"), (1.0, 1.0), Work(1.0, 1.0), None, torch.device("cpu"))
+    meter = Meter(("reason", "act"), Work(1.0, 1.0), None, torch.device("cpu"))
     meter.add(report, batches, torch.zeros(()), 1.0)
     assert meter.line()["accuracy/act"] == 1.0
 
