@@ -31,6 +31,7 @@ SCALE = {
     "BOARD_CONCURRENCY": "32",
     "BOARD_SPLITS": SPLITS,
 }
+ENVIRONMENTS = {"alfworld": ALFWORLD, "webshop": "sad/WebShop-v1", "hotpotqa": "sad/HotPotQA-v1"}
 PARAMETERS = {"XS": 300_000, "S": 1_000_000, "M": 3_000_000}
 
 
@@ -51,13 +52,14 @@ def finish(state: Any, cell: Any, **more: Any) -> None:
         "template": list(cell.command),
         "command": ["harness", *cell.command],
         "seconds": 60.0,
+        "cpu_seconds": 90.0,
     }
     state.write("done", cell.name, record | more)
 
 
 def write_play(cell: Any, outcomes: Sequence[bool]) -> None:
-    """Write the run of a student's play of ALFWorld."""
-    about = cell.about
+    """Write the run of a play; what a cell does not say of its student is made up."""
+    about = {"seed": "0", "size": "S", **cell.about}
     student(
         cell.out,
         outcomes,
@@ -65,7 +67,7 @@ def write_play(cell: Any, outcomes: Sequence[bool]) -> None:
         seed=int(about["seed"]),
         parameters=PARAMETERS[about["size"]],
         student=f"nano:{about['size']}",
-        env_id=ALFWORLD,
+        env_id=ENVIRONMENTS[about["env"]],
         split=about["split"],
     )
 

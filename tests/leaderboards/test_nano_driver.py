@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nano import FOLDER, SCALE, finish, modules
+from board_runs import play
+from nano import FOLDER, MODULES, SCALE, finish, modules, write_play
 
 TRIES = 3
 
@@ -112,8 +114,6 @@ def test_steps_are_what_no_order_falls_short_of(board: Any, scale: Any) -> None:
 def test_steps_that_were_counted_are_taken_unless_given_or_of_another_packing(
     board: Any, tmp_path: Path
 ) -> None:
-    import json
-
     values = {**SCALE, "BOARD_OUT": str(tmp_path), "BOARD_STEPS": "", "BOARD_TUNING_STEPS": ""}
     scale = board.plan.Scale.from_environment(values)
     assert board.steps.known_steps(scale) == (None, None)
@@ -194,3 +194,44 @@ def test_what_another_command_did_is_refused(board: Any, tmp_path: Path, harness
     asked = run(out, harness, "--only", "expert-alfworld")
     assert asked.returncode == 2
     assert "done by other commands" in asked.stderr
+
+
+def test_the_smoke_goes_the_whole_way(
+    board: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every command is answered by what it would leave; no game is solved, so the floor holds."""
+    written = modules(monkeypatch, *MODULES)
+    scale = written.plan.Scale.from_environment(
+        {**SCALE, "BOARD_OUT": str(tmp_path / "out"), "BOARD_SEEDS": "0 1"}
+    )
+    driver = written.drive.Board(scale, smoke=True)
+    called = []
+
+    def answer(words: list[str], _: Any) -> int:
+        called.append(words)
+        cell = next(c for c in driver.cells if str(c.out) == words[-1])
+        cell.out.parent.mkdir(parents=True, exist_ok=True)
+        if cell.trains:
+            cell.out.mkdir()
+            (cell.out / "model.safetensors").write_bytes(b"weights")
+            made = {"ended": "done", "steps": 690, "tokens": 1, "parameters": 1, "settings": {}}
+            made["settings"] = {"training": {"max_steps": 690 if cell.about.get("size") else None}}
+            (cell.out / "distillation.json").write_text(json.dumps(made))
+        elif cell.name.startswith("expert-"):
+            play(cell.out, [True] * 4, agent="expert", split=cell.about.get("split", "train"))
+        else:
+            write_play(cell, [False] * 4)
+        return 0
+
+    monkeypatch.setattr(driver, "_wait", answer)
+    monkeypatch.setattr(written.write_up, "_publish", lambda *_: None)
+    assert driver.run(None) == 0
+    driver.write_up(tmp_path / "page")
+    names = [Path(words[-1]).name for words in called]
+    assert len(names) == len(set(names)) == len(driver.chosen())
+    assert {"main-M-sad-s1", "main-S-sad-s0", "hotpotqa-S-sad-s0"} <= set(names)
+    assert "main-S-sad-s1" not in names
+    assert not any("{" in word for words in called for word in words)
+    page = (tmp_path / "page" / "README.md").read_text(encoding="utf-8")
+    assert "at scale M, by the rule of the design" in page
+    assert "2 of 2 training seeds" not in page  # the smoke has two of the four methods

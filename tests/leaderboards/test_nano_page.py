@@ -149,6 +149,6 @@ def test_runs_that_differ_in_a_setting_are_not_averaged(board: Any, tmp_path: Pa
         odd.out, won(odd), seed=1, student="nano:S",
         settings={"training": {"seed": 1, "learning_rate": 0.5}},
     )  # fmt: skip
-    found.done[odd.name] = {"seconds": 1.0}
+    found.done[odd.name] = {"seconds": 1.0, "cpu_seconds": 1.0}
     with pytest.raises(HarnessError, match=r"learning_rate=0\.5"):
         board.played.Played(found).main("sad", "S", "likelihood", (0, 1))

@@ -16,6 +16,7 @@ import fnmatch
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -30,7 +31,7 @@ sys.path.insert(0, str(HERE))
 
 from decide import decide, known_primary  # noqa: E402
 from plan import METHODS, Cell, Scale, cells, excused  # noqa: E402
-from state import TRIES, State  # noqa: E402
+from state import TRIES, Record, State  # noqa: E402
 from steps import counted_steps, known_steps  # noqa: E402
 
 INTERRUPTED = 130
@@ -193,23 +194,27 @@ class Board:
         words += ["--resume"] if begun else []
         log = self.scale.out / "logs" / f"{cell.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
+        started, busy = time.monotonic(), _cpu_seconds()
         with log.open("a", encoding="utf-8") as file:
             file.write(f"$ {' '.join(words)}\n")
             file.flush()
             code = self._wait(words, file)
         spent = time.monotonic() - started
-        before = self.state.spent(cell) + spent
+        earlier = self.state.read("begun", cell.name) or {"seconds": 0.0, "cpu_seconds": 0.0}
+        taken = {
+            "seconds": round(earlier["seconds"] + spent, 1),
+            "cpu_seconds": round(earlier["cpu_seconds"] + _cpu_seconds() - busy, 1),
+        }
         reason = ""
         if code:
             reason = log.read_text(encoding="utf-8").strip().splitlines()[-1]
         else:
             code, reason = _check(cell)
         if code == 0:
-            self._finish(cell, words[1:], before)
-            print(f": done in {before / 60:.1f} min", flush=True)
+            self._finish(cell, words[1:], taken)
+            print(f": done in {taken['seconds'] / 60:.1f} min", flush=True)
             return 0
-        self.state.write("begun", cell.name, {"seconds": before})
+        self.state.write("begun", cell.name, taken)
         if code == INTERRUPTED:
             print(f": {spent / 60:.1f} min, goes on", flush=True)
             return code
@@ -252,7 +257,7 @@ class Board:
             words = [word.replace(f"{{{name}}}", str(value)) for word in words]
         return words
 
-    def _finish(self, cell: Cell, words: Sequence[str], seconds: float) -> None:
+    def _finish(self, cell: Cell, words: Sequence[str], taken: Record) -> None:
         product = cell.out / cell.product
         record: dict[str, Any] = {
             "name": cell.name,
@@ -260,7 +265,7 @@ class Board:
             "about": dict(cell.about),
             "template": list(cell.command),
             "command": ["harness", *words],
-            "seconds": round(seconds, 1),
+            **taken,
             "product": cell.product,
             "sha256": hashlib.sha256(product.read_bytes()).hexdigest(),
         }
@@ -270,9 +275,16 @@ class Board:
         else:
             config = json.loads((cell.out / "config.json").read_text(encoding="utf-8"))
             record["digest"] = config["digest"]
-            scored = [json.loads(line)["success"] for line in product.open(encoding="utf-8")]
+            rows = product.read_text(encoding="utf-8").splitlines()
+            scored = [json.loads(row)["success"] for row in rows]
             record |= {"episodes": len(scored), "success": sum(scored) / len(scored)}
         self.state.write("done", cell.name, record)
+
+
+def _cpu_seconds() -> float:
+    """Of all commands that ended so far, with what they started themselves."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def _begun(cell: Cell) -> bool:

@@ -2,7 +2,7 @@
 
 - `done/NAME.json`: the cell ended well. Its `template` is the command as the plan has it; a record
   of another template than the plan's is refused, for it says what another board did.
-- `begun/NAME.json`: the seconds it has taken so far.
+- `begun/NAME.json`: the seconds it has taken so far, on the clock and of the processors.
 - `failed/NAME.json`: how often the command failed unchanged, and why. After `TRIES` it is failed
   for good and not begun again, until somebody who mended the cause asks for it.
 """
@@ -83,10 +83,6 @@ class State:
         known |= {"times": 0, "mended": [*known["mended"], known["reason"]]}
         self.write("failed", cell.name, known)
         return True
-
-    def spent(self, cell: Cell) -> float:
-        """Seconds that an unfinished cell has taken."""
-        return float((self.read("begun", cell.name) or {"seconds": 0.0})["seconds"])
 
     def read(self, kind: str, name: str) -> Record | None:
         """A record, or None."""

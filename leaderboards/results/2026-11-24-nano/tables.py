@@ -26,7 +26,7 @@ from leaderboards.table import (
     words,
 )
 
-CHOSEN = {"likelihood": "by likelihood", "generate": "generated"}
+CHOSEN = {"likelihood": "likelihood", "generate": "free"}
 """How a heading says how actions are chosen."""
 
 DIFFERS = {
@@ -310,12 +310,14 @@ def cost_table(standing: Standing) -> Table:
         done = [standing.done[cell.name] for cell in cells if cell.name in standing.done]
         lost = sum(cell.name in standing.lost for cell in cells)
         minutes = sum(float(record["seconds"]) for record in done) / 60
+        busy = sum(float(record["cpu_seconds"]) for record in done) / 60
         left = len(cells) - len(done) - lost
         rows.append(
             Row(
                 (
                     words(stage),
                     number(minutes if done else None, 0),
+                    number(busy if done else None, 0),
                     number(len(done), 0),
                     number(lost or None, 0),
                     number(left or None, 0),
@@ -325,6 +327,7 @@ def cost_table(standing: Standing) -> Table:
     columns = (
         Column("part", "part"),
         Column("minutes", "minutes"),
+        Column("cpu_minutes", "CPU minutes"),
         Column("done", "cells done"),
         Column("failed", "failed"),
         Column("planned", "planned, not run"),

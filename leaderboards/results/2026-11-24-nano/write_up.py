@@ -76,8 +76,8 @@ class Page:
         """The whole page."""
         return [
             *self.head(), *self.design(), *self.main(), *self.primary(), *self.secondary(),
-            *self.descriptive(), *self.ablations(), *self.others(), *self.tuning(),
-            *self.analysis(), *self.cost(), *self.said_once(),
+            *self.figure(), *self.descriptive(), *self.ablations(), *self.tuning(),
+            *self.others(), *self.analysis(), *self.cost(), *self.said_once(),
         ]  # fmt: skip
 
     def reported(self) -> list[Cell]:
@@ -136,7 +136,7 @@ class Page:
         ]
 
     def main(self) -> list[str]:
-        """The main table and the headline figure."""
+        """The main table."""
         table = tables.main_table(self.played)
         if not table.rows:
             return ["## Main table", "Planned; no student of the main part has been played."]
@@ -161,9 +161,9 @@ class Page:
             )
         return [
             "## Main table",
-            f"Success on `{self.scale.splits['alfworld'].report}`, percent.",
+            f"Success on `{self.scale.splits['alfworld'].report}`, percent; actions by likelihood "
+            "of the admissible ones, or generated freely.",
             grid(table),
-            *self._figure(),
         ]
 
     def _main_results(self) -> list[Any]:
@@ -178,14 +178,16 @@ class Page:
     def _awaited(self) -> list[Cell]:
         return self.standing.plays(stage="main")
 
-    def _figure(self) -> list[str]:
+    def figure(self) -> list[str]:
         """The headline figure; the others are drawn beside it."""
         cells = self.played.cells(stage="main", choice=PRIMARY_CHOICE)
         teacher = self.played.cells(stage="teacher, alfworld", method="teacher")
         where = self.folder / "figures"
+        parts: list[str] = []
+        if not cells:
+            return parts
         where.mkdir(exist_ok=True)
-        parts = []
-        for drawing in draw([cell.out for cell in (*cells, *teacher)] if cells else []):
+        for drawing in draw([cell.out for cell in (*cells, *teacher)]):
             save(drawing, where / f"{drawing.name}.svg")
             if drawing.name == HEADLINE:
                 parts = [
@@ -299,10 +301,14 @@ class Page:
 
     def cost(self) -> list[str]:
         """What it took, what failed, what is planned and was not run."""
-        spent = sum(float(record["seconds"]) for record in self.standing.done.values()) / 3600
+        done = self.standing.done.values()
+        spent, busy = (
+            sum(float(record[key]) for record in done) / 3600 for key in ("seconds", "cpu_seconds")
+        )
         parts = [
             "## Cost, failed and planned cells",
-            f"{spent:.1f} hours of wall time. `run.sh --list` names every cell.",
+            f"{spent:.1f} hours of wall time, {busy:.1f} CPU-hours. `run.sh --list` names every "
+            "cell.",
             grid(tables.cost_table(self.standing)),
         ]
         lines = [
