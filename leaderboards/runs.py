@@ -176,7 +176,9 @@ def _settings(decides: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
     making = {
         **(made.get("settings") or {}),
         "data": {"episodes": data.get("episodes"), "digest": data.get("digest")},
-        "steps": made.get("steps"),
+        # A training that came to its end says nothing by the number of its steps: an order of the
+        # data may pack into a row more or less.
+        "steps": None if made.get("ended") == "done" else made.get("steps"),
     }
     if made:
         settings |= _flat(making, "distilled.")

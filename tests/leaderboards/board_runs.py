@@ -157,6 +157,8 @@ def student(
     teacher: str | None = "hf:teachers/big",
     settings: Mapping[str, Any] | None = None,
     playing: Mapping[str, Any] | None = None,
+    ended: str = "done",
+    steps: int | None = None,
     **how: Any,
 ) -> Path:
     """Write the run of a distilled student, made with `settings` and played with `playing`."""
@@ -166,6 +168,8 @@ def student(
         "teacher": teacher,
         "parameters": parameters,
         "seed": seed,
+        "ended": ended,
+        "steps": steps,
         "settings": {"training": {"seed": seed}, **(settings or {})},
         "data": {"episodes": 100, "digest": "d1", "agents": ["expert"]},
     }

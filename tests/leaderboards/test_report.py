@@ -70,6 +70,17 @@ def test_seeds_of_one_method_share_a_row_with_a_t_interval_beside(tmp_path: Path
     assert (over.low, over.high) == pytest.approx((25.16, 74.84), abs=0.01)
 
 
+@pytest.mark.parametrize(("ended", "rows"), [("done", 1), ("time", 3)])
+def test_steps_tell_seeds_apart_only_where_a_training_was_cut_short(
+    ended: str, rows: int, tmp_path: Path
+) -> None:
+    runs = [
+        student(tmp_path / f"s{seed}", [True, False], seed=seed, ended=ended, steps=690 + seed)
+        for seed in range(3)
+    ]
+    assert len(table(make_report(runs), "board").rows) == rows
+
+
 def test_one_seed_has_no_interval_over_seeds(tmp_path: Path) -> None:
     made = make_report([student(tmp_path / "a", outcomes(50, 20))])
     assert "success_over_seeds" not in {c.key for c in table(made, "board").columns}
