@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 _ONE_POINT = "n is the number of scored episodes of a point, seeds those of training."
 _INTERVALS = (
-    "Whiskers are 95 % intervals: about tasks, or over training seeds where a row has 2 to 9."
+    "Whiskers are 95 % intervals: about tasks, or over training seeds where a row has 2 to 9 that "
+    "differ."
 )
 
 

@@ -10,9 +10,10 @@ of one method are few. So there are two kinds of statement, and no function mixe
   of the seeds, Welch's for two methods.
 
 Arrays are float64, one entry per task unless said otherwise. What cannot be known from the data is
-None (fewer than two tasks or seeds), never a width of zero. Everything that draws takes a seed and
-gives the same bytes again. How often each interval covers is measured by `benchmarks/coverage.py`
-and written in docs/leaderboard.md; `known_short` says where that is too seldom.
+None (fewer than two tasks or seeds, seeds that are all alike), never a width of zero. Everything
+that draws takes a seed and gives the same bytes again. How often each interval covers is measured
+by `benchmarks/coverage.py` and written in docs/coverage.md; `known_short` says where that is too
+seldom.
 """
 
 from __future__ import annotations
@@ -94,13 +95,14 @@ def cluster_bootstrap(
 
 
 def seed_interval(means: ArrayLike) -> Interval | None:
-    """Student's t interval, df = k - 1, over the means of k training seeds; None below two.
+    """Student's t interval, df = k - 1, over the means of k training seeds.
 
-    Not cut at 0 and 1: with two or three seeds it may reach beyond, which says how little they
-    tell.
+    None below two, and where all seeds have the same mean: how far others would spread cannot be
+    known from seeds that do not, at the floor above all. Not cut at 0 and 1: with two or three
+    seeds it may reach beyond, which says how little they tell.
     """
     values = _floats(means)
-    if len(values) < 2:
+    if len(values) < 2 or np.ptp(values) == 0:
         return None
     half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * stats.sem(values))
     centre = float(values.mean())

@@ -81,6 +81,11 @@ def test_seed_interval_is_students() -> None:
     assert statistics.seed_interval(means) == pytest.approx(tuple(expected))
 
 
+def test_seeds_that_are_alike_do_not_say_how_others_would_spread() -> None:
+    assert statistics.seed_interval([0.0, 0.0, 0.0]) is None
+    assert statistics.seed_interval([0.2, 0.2]) is None
+
+
 def test_mcnemar_is_the_binomial_of_discordant_tasks() -> None:
     assert statistics.mcnemar(9, 2) == pytest.approx(stats.binomtest(9, 11).pvalue)
     assert statistics.mcnemar(0, 0) == 1.0
