@@ -88,7 +88,8 @@ class CachedTeacher:
         teacher: digest of its weights; None takes the cache as it is.
         tokenizer: digest of the tokenizer.
         top_k: store the likeliest tokens; None stores hidden states.
-        dtype: of stored hidden states or log-probabilities.
+        dtype: of stored hidden states. Log-probabilities stay float32: rounded to bfloat16 they no
+            longer sum to one, which bends the gradient where student and teacher are close.
         device: where rows are put.
 
     Raises:
@@ -110,8 +111,10 @@ class CachedTeacher:
             raise HarnessError(f"cannot store {dtype}; expected one of {', '.join(STORED_DTYPES)}")
         key = None
         if teacher is not None and tokenizer is not None:
-            what = "hidden" if top_k is None else f"top-k {top_k.k} t={top_k.temperature:g}"
-            key = CacheKey(teacher, tokenizer, f"{what} {dtype}")
+            content = f"hidden {dtype}"
+            if top_k is not None:
+                content = f"top-k {top_k.k} float32 t={top_k.temperature:g}"
+            key = CacheKey(teacher, tokenizer, content)
         self.cache = RowCache(folder, key)
         self._online, self._top_k = online, top_k
         self._dtype, self._device = STORED_DTYPES[dtype], torch.device(device)
@@ -154,8 +157,8 @@ class CachedTeacher:
         best = top_k_rows(rows, self._top_k)
         return {
             "ids": best.ids.to(torch.int32),
-            "log_probs": best.log_probs.to(self._dtype),
-            "tail": best.tail.to(self._dtype),
+            "log_probs": best.log_probs.to(torch.float32),
+            "tail": best.tail.to(torch.float32),
         }
 
     def _decode(self, entries: list[dict[str, Tensor]]) -> TeacherRows:

@@ -104,15 +104,17 @@ def test_bfloat16_rows_are_close(tmp_path: Path) -> None:
 
 def test_top_k_rows_sum_to_one_and_come_back_from_disk(tmp_path: Path) -> None:
     source, batch = online(), small_batch()
-    teacher = cached(tmp_path, source, top_k=TopK(5, 2.0))
+    teacher = cached(tmp_path, source, top_k=TopK(5, 2.0), dtype="bfloat16")
     teacher.rows(batch)
     teacher.release()
-    rows = cached(tmp_path, None, top_k=TopK(5, 2.0)).rows(batch)
+    rows = cached(tmp_path, None, top_k=TopK(5, 2.0), dtype="bfloat16").rows(batch)
     assert isinstance(rows, TopKRows)
     total = rows.log_probs.exp().sum(-1) + rows.tail.exp()
     torch.testing.assert_close(total, torch.ones_like(total))
     expected = top_k_rows(source.rows(batch), TopK(5, 2.0))
     assert torch.equal(rows.ids.long(), expected.ids)
+    assert torch.equal(rows.log_probs, expected.log_probs)
+    assert torch.equal(rows.tail, expected.tail)
 
 
 def test_entropy_is_that_of_the_softmax() -> None:
