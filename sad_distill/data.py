@@ -130,14 +130,15 @@ def load_dataset(
         guard: refuse evaluation tasks; only what does not train may do without.
 
     Raises:
-        HarnessError: a folder is no run, an episode belongs to an evaluation split, or nothing is
-            left.
+        HarnessError: a folder is no run, an episode belongs to an evaluation split, a weight is
+            of something else, or nothing is left.
     """
     if not runs:
         raise HarnessError("there are no runs to train on; name at least one with --runs")
     gate = _Guard(evaluation or Evaluation()) if guard else None
     chosen: list[Chosen] = []
     reports = []
+    envs: set[str] = set()
     for folder in runs:
         config = read_run_config(folder)
         split = _split_of(config)
@@ -147,6 +148,7 @@ def load_dataset(
         read = kept = 0
         for episode in read_episodes(folder):
             read += 1
+            envs.add(episode.env_id)
             reason = _reason(episode, selection)
             if reason is None and selection.limit is not None and kept >= selection.limit:
                 reason = "limit"
@@ -167,6 +169,7 @@ def load_dataset(
                 "left_out": dict(left_out),
             }
         )
+    _check_names(selection, runs, envs)
     if not chosen:
         said = "; ".join(f"{r['run']}: {r['episodes']} episodes, {r['left_out']}" for r in reports)
         raise HarnessError(f"no episode is left to train on ({said}); loosen the selection")
@@ -277,6 +280,17 @@ def _is_env(env_id: str, name: str) -> bool:
     """Whether `name` stands for an environment: its id, or its name within the id in any case."""
     short = env_id.split("/")[-1].rsplit("-v", 1)[0]
     return name.casefold() in (env_id.casefold(), short.casefold())
+
+
+def _check_names(selection: Selection, runs: Sequence[Path], envs: Iterable[str]) -> None:
+    """Refuse a weight that no episode can get."""
+    known = [folder.name for folder in runs]
+    for name in selection.weights or {}:
+        if name not in known and not any(_is_env(env, name) for env in envs):
+            raise HarnessError(
+                f"data.weights has {name!r}, which is no run and no environment of one; expected "
+                f"one of {', '.join([*known, *sorted(envs)])}"
+            )
 
 
 def _weight(episode: Episode, folder: Path, selection: Selection) -> float:

@@ -42,7 +42,7 @@ class Recipe(Section):
     """
 
     description: str = Field(default="", description="What the recipe is, in a sentence.")
-    method: str = Field(description="Name of the method on a board.")
+    method: str = Field(min_length=1, description="Name of the method on a board.")
     extends: str | None = Field(default=None, description="Recipe whose keys are inherited.")
     ladder: tuple[str, ...] = Field(default=(), description="Specs of the students of a family.")
     architectures: dict[str, dict[str, Any]] = Field(
@@ -222,6 +222,11 @@ def _problem(error: ValidationError) -> str:
         return f"the key {path!r} is missing"
     if first["type"] == "value_error":
         return str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "tuple_type":
+        example = json.dumps([str(first["input"])])
+        return f"{path} is {first['input']!r}; expected a list, such as {example}"
+    if first["type"] in ("model_type", "dict_type"):
+        return f"{path} is {first['input']!r}; expected a table of settings, such as {path}.KEY"
     return f"{path} is {first['input']!r}: {first['msg']}"
 
 
@@ -230,7 +235,10 @@ def _key_hint(path: str) -> str:
 
     known = [key for key, _, _ in recipe_table()]
     leaves = [key for key in known if key.rpartition(".")[2] == path.rpartition(".")[2]]
-    return f"; did you mean {leaves[0]!r}?" if leaves else did_you_mean(path, known)
+    if leaves:
+        return f"; did you mean {leaves[0]!r}?"
+    sections = {key.partition(".")[0] for key in known if "." in key}
+    return did_you_mean(path, known if "." in path else [*sections, *known], most=1)
 
 
 def _hint(scheme: str) -> str:

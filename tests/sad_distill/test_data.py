@@ -48,6 +48,11 @@ def test_weights_by_environment_and_run(run: Path) -> None:
     assert [one.weight for one in data.episodes] == [1.0, 0.5, 1.0]
 
 
+def test_a_weight_of_something_else_is_refused(run: Path) -> None:
+    with pytest.raises(HarnessError, match=r"data\.weights has 'alfword'.*teacher, sad/ALFWorld"):
+        load_dataset([run], Selection(weights={"alfword": 2.0}))
+
+
 def test_report_says_what_was_left_out(run: Path) -> None:
     (report,) = load_dataset([run], Selection(limit=1)).runs
     assert report["episodes"] == 4

@@ -80,6 +80,10 @@ def test_recipes_that_extend_each_other_are_refused(tmp_path: Path) -> None:
     [
         ("training.epoch=2", "unknown key 'training.epoch'; did you mean 'training.epochs'"),
         ("epochs=2", "did you mean 'training.epochs'"),
+        ("traning.epochs=2", "unknown key 'traning'; did you mean 'training'?"),
+        ("training=5", "training is 5; expected a table of settings"),
+        ("data.outcomes=failure", 'expected a list, such as ["failure"]'),
+        ("method=", "at least 1 character"),
         ("spans.scheme=reason-action", "did you mean 'reason-act'"),
         ("spans.weights.acts=1", "the spans are reason, act"),
         ("spans.weights.act=-1", "expected 0 or more"),
