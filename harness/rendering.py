@@ -114,7 +114,7 @@ def make_format(
     """The format for a tokenizer: its chat template when it has one, else plain text."""
     source = getattr(tokenizer, "chat_template", None) if tokenizer is not None else None
     if template == "chat" and tokenizer is not None and not source:
-        raise HarnessError("the tokenizer has no chat template; use --format plain")
+        raise HarnessError("the tokenizer has no chat template; use the format plain")
     if template == "auto":
         template = "chat" if source or tokenizer is None else "plain"
     digest = ""
