@@ -7,6 +7,7 @@ that it loads as any other; the adapter alone is kept beside it in `adapter/`.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 from harness.errors import HarnessError
+from harness.models.loading import quiet
 from sad_distill.students import Student
 
 ADAPTER = "adapter"
@@ -53,7 +55,26 @@ def is_adapted(model: Any) -> bool:
     return hasattr(model, "get_base_model")
 
 
-def merge(model: Any, out: Path) -> Any:
-    """The model with its adapters merged in; they are written to `out` first."""
+def merge(model: Any, out: Path, weights: Mapping[str, Any] | None = None) -> Any:
+    """The model with its adapters merged in; they are written to `out` first.
+
+    Args:
+        weights: its state, where the model itself has only a part of it.
+    """
+    if weights is not None:
+        model = _gathered(model, weights)
     model.save_pretrained(out / ADAPTER)
     return model.merge_and_unload()
+
+
+def _gathered(model: Any, weights: Mapping[str, Any]) -> Any:
+    """A model of the same shape and adapters with its whole state, on the CPU."""
+    from peft import get_peft_model
+
+    inner = model.get_base_model()
+    # Only the weights' places are needed: no memory until they are assigned.
+    with torch.device("meta"), quiet():
+        whole = get_peft_model(type(inner)(inner.config), model.peft_config["default"])
+    whole.load_state_dict(dict(weights), strict=False, assign=True)
+    whole.get_base_model().tie_weights()
+    return whole

@@ -296,7 +296,7 @@ def finish(
     model = job.student.model
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     if is_adapted(model):
-        model, weights = merge(model, out), None
+        model, weights = merge(model, out, weights if job.place.sharded else None), None
     record = training_record(job, ending, seconds, tokens) | {
         "parameters": count_parameters(model),
         "trained_parameters": trained,

@@ -112,6 +112,18 @@ def test_two_processes_train_as_one(
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)
 
 
+def test_sharded_adapters_are_merged_into_a_whole_student(
+    run: Path, teacher: Path, tmp_path: Path
+) -> None:
+    settings = (*SETTINGS, "training.max_steps=3", "student.lora_rank=4")
+    spec, two, one = f"hf:{teacher}", tmp_path / "two", tmp_path / "one"
+    arguments = ("sad", str(run), str(two), spec, spec, "99", *settings)
+    start_two(*arguments, ACCELERATE_USE_FSDP="true")
+    train(make_job(run, one, "sad", *settings, student=spec, teacher=spec), one)
+    assert_same_weights(two, one, within=2e-5)
+    assert (two / "adapter" / "adapter_model.safetensors").is_file()
+
+
 def test_a_stop_of_one_process_stops_both_and_both_resume(
     run: Path, student: str, teacher: Path, alone: Path, tmp_path: Path
 ) -> None:
