@@ -19,6 +19,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from leaderboards import statistics
 ROOT = Path(__file__).parent.parent
 SIZES = (20, 50, 134, 500)
 RATES = (0.5, 0.9)
+PAIRS = ((0.6, 0.5), (0.95, 0.9))
 TASK_SPREAD, SEED_SPREAD = 1.5, 0.3
 RESAMPLES = 999
 DATA = ROOT / "leaderboards/coverage.json"
@@ -89,6 +91,7 @@ def mean_over(centre: Floats, spread: float) -> Floats:
     return np.asarray(values @ weights / math.sqrt(2 * math.pi))
 
 
+@cache
 def centre_of(rate: float) -> float:
     """The mean log-odds at which other seeds on other tasks succeed at `rate`."""
     total = math.hypot(TASK_SPREAD, SEED_SPREAD)
@@ -145,7 +148,7 @@ KINDS: dict[str, tuple[Callable[[World, int], Interval], tuple[tuple[int, int], 
 
 
 def coverages(replications: int, rng: np.random.Generator) -> Iterator[Coverage]:
-    """Every line of the table of intervals."""
+    """Every line of the table of intervals; a missing interval contains nothing."""
     for kind, (make, designs) in KINDS.items():
         for seeds, repeats in designs:
             for rate in RATES:
@@ -155,14 +158,80 @@ def coverages(replications: int, rng: np.random.Generator) -> Iterator[Coverage]
                     width = 0.0
                     for _ in range(replications):
                         world = draw(rng, tasks, seeds, repeats, centre)
-                        interval = make(world, repeats)
-                        assert interval is not None
-                        low, high = interval
+                        low, high = make(world, repeats) or (math.nan, math.nan)
                         hits += [low <= truth <= high for truth in world.truths]
-                        width += min(1.0, high) - max(0.0, low)
+                        width += min(1.0, high) - max(0.0, low) if low <= high else 0.0
                     shares = [float(round(hit / replications, 4)) for hit in hits]
                     mean_width = round(width / replications, 4)
                     yield Coverage(kind, tasks, seeds, repeats, rate, *shares, mean_width)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A line of the table of differences: two methods, seeds of their own, the same tasks."""
+
+    kind: str
+    tasks: int
+    seeds: int
+    repeats: int
+    rates: tuple[float, float]
+    these_students_other_tasks: float
+    other_seeds_these_tasks: float
+    other_seeds_other_tasks: float
+    width: float
+
+
+def paired(one: Floats, two: Floats) -> Interval:
+    differences = one.mean(1) - two.mean(1)
+    return statistics.paired_interval(differences, resamples=RESAMPLES)
+
+
+def welch(one: Floats, two: Floats) -> Interval:
+    return statistics.seed_difference(one.mean(0), two.mean(0))[0]
+
+
+DIFFERENCES: dict[str, tuple[Callable[[Floats, Floats], Interval], tuple[tuple[int, int], ...]]] = {
+    "paired": (paired, ((1, 1), (1, 3), (3, 1), (5, 1))),
+    "welch": (welch, ((3, 1), (5, 1))),
+}
+"""Interval of a difference to what makes it, and the (seeds, repeats) it is measured at."""
+
+
+def draw_two(
+    rng: np.random.Generator, tasks: int, seeds: int, repeats: int, rates: tuple[float, float]
+) -> tuple[Floats, Floats, Floats]:
+    """One replication: outcomes of both methods, [tasks, seeds], and the three true differences."""
+    difficulty = rng.normal(0, TASK_SPREAD, tasks)
+    outcomes, truths = [], []
+    for rate in rates:
+        centre, luck = centre_of(rate), rng.normal(0, SEED_SPREAD, seeds)
+        odds = centre + difficulty[:, None] + luck
+        outcomes.append(rng.binomial(repeats, expit(odds)) / repeats)
+        truths.append(
+            (
+                mean_over(centre + luck, TASK_SPREAD).mean(),
+                mean_over(centre + difficulty, SEED_SPREAD).mean(),
+                rate,
+            )
+        )
+    return outcomes[0], outcomes[1], np.subtract(*map(np.array, truths))
+
+
+def differences(replications: int, rng: np.random.Generator) -> Iterator[Difference]:
+    """Every line of the table of differences; a missing interval contains nothing."""
+    for kind, (make, designs) in DIFFERENCES.items():
+        for seeds, repeats in designs:
+            for rates in PAIRS:
+                for tasks in SIZES:
+                    hits, width = np.zeros(3), 0.0
+                    for _ in range(replications):
+                        one, two, truths = draw_two(rng, tasks, seeds, repeats, rates)
+                        low, high = make(one, two) or (math.nan, math.nan)
+                        hits += [low <= truth <= high for truth in truths]
+                        width += min(1.0, high) - max(-1.0, low) if low <= high else 0.0
+                    shares = [float(round(hit / replications, 4)) for hit in hits]
+                    mean_width = round(width / replications, 4)
+                    yield Difference(kind, tasks, seeds, repeats, rates, *shares, mean_width)
 
 
 def alarms(replications: int, rng: np.random.Generator) -> Iterator[Alarm]:
@@ -221,7 +290,9 @@ def wilson_range(n: int = 134) -> tuple[float, float]:
     return min(shares), max(shares)
 
 
-def page(intervals: list[Coverage], tests: list[Alarm], replications: int) -> str:
+def page(
+    intervals: list[Coverage], pairs: list[Difference], tests: list[Alarm], replications: int
+) -> str:
     """docs/coverage.md."""
     low, high = wilson_range()
     lines = [
@@ -247,17 +318,20 @@ def page(intervals: list[Coverage], tests: list[Alarm], replications: int) -> st
         "other seeds, these tasks | other seeds, other tasks | mean width |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for c in intervals:
-        shares = (
-            c.these_students_other_tasks,
-            c.other_seeds_these_tasks,
-            c.other_seeds_other_tasks,
-        )
-        shown = " | ".join(f"{100 * s:.1f} %" if s is not None else "–" for s in shares)
-        lines.append(
-            f"| {c.kind} | {c.tasks} | {c.seeds} | {c.repeats} | {100 * c.rate:.0f} % | {shown} | "
-            f"{100 * c.width:.1f} points |"
-        )
+    lines += [_line(c, f"{100 * c.rate:.0f} %") for c in intervals]
+    lines += [
+        "",
+        "## Differences that say 95 %",
+        "",
+        "Two methods with training seeds of their own on the same tasks. `paired` draws whole "
+        "tasks and is made for *these students, other tasks*; `welch` is Welch's t over the means "
+        "of the seeds and is made for *other seeds, these tasks*.",
+        "",
+        "| interval | tasks | seeds of each | repeats | rates | these students, other tasks | "
+        "other seeds, these tasks | other seeds, other tasks | mean width |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    lines += [_line(d, " and ".join(f"{100 * r:.0f} %" for r in d.rates)) for d in pairs]
     lines += [
         "",
         "## Tests at 5 %",
@@ -283,11 +357,25 @@ def page(intervals: list[Coverage], tests: list[Alarm], replications: int) -> st
     return "\n".join(lines)
 
 
+def _line(line: Coverage | Difference, rate: str) -> str:
+    shares = (
+        line.these_students_other_tasks,
+        line.other_seeds_these_tasks,
+        line.other_seeds_other_tasks,
+    )
+    shown = " | ".join(f"{100 * s:.1f} %" if s is not None else "–" for s in shares)
+    return (
+        f"| {line.kind} | {line.tasks} | {line.seeds} | {line.repeats} | {rate} | {shown} | "
+        f"{100 * line.width:.1f} points |"
+    )
+
+
 def page_of(data: dict[str, Any]) -> str:
     """The page of measurements that were written before."""
     intervals = [Coverage(**line) for line in data["intervals"]]
+    pairs = [Difference(**line) for line in data["differences"]]
     tests = [Alarm(**line) for line in data["tests"]]
-    return page(intervals, tests, data["replications"])
+    return page(intervals, pairs, tests, data["replications"])
 
 
 def main() -> None:
@@ -298,7 +386,9 @@ def main() -> None:
     rng = np.random.default_rng(7)
     intervals = list(coverages(arguments.replications, rng))
     tests = list(alarms(4 * arguments.replications, rng))
-    text = page(intervals, tests, arguments.replications)
+    # A generator of its own: a line added here changes no line above.
+    pairs = list(differences(arguments.replications, np.random.default_rng(8)))
+    text = page(intervals, pairs, tests, arguments.replications)
     print(text)
     if arguments.write:
         (ROOT / "docs/coverage.md").write_text(text, encoding="utf-8")
@@ -306,6 +396,7 @@ def main() -> None:
             "replications": arguments.replications,
             "wilson_134": wilson_range(),
             "intervals": [asdict(line) for line in intervals],
+            "differences": [asdict(line) for line in pairs],
             "tests": [asdict(line) for line in tests],
         }
         DATA.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

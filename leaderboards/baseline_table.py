@@ -83,6 +83,7 @@ def baseline_table(
         "test where every task was played once and is solved or not, else sign flips of the "
         "differences per task; where a side has several training seeds, the larger of that and "
         f"Welch's t over seed means. Holm: adjusted over the {_number_of(tested)} of this table.",
+        *_short(found, columns),
         *_detectable(found, columns),
         *_single_seeds(players, place),
     ]
@@ -125,6 +126,22 @@ def _comparison_cells(comparison: Comparison | None, adjusted: float | None) -> 
         probability(adjusted),
         percent(c.detectable),
     )
+
+
+def _short(
+    found: dict[tuple[int, ColumnKey, Measure], Comparison], columns: Sequence[ColumnKey]
+) -> list[str]:
+    """Where the intervals of differences cover less than they say."""
+    sentences = []
+    for column in columns:
+        tasks = [c.n_tasks for (_, where, _), c in found.items() if where == column and c.interval]
+        reason = statistics.known_short("paired", min(tasks), 0) if tasks else None
+        if reason:
+            sentences.append(
+                f"{env_name(column)}: intervals of differences are known to be short: {reason} "
+                "(docs/coverage.md)."
+            )
+    return sentences
 
 
 def _detectable(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from leaderboards import statistics
 from leaderboards.board_table import env_name
 from leaderboards.players import ColumnKey, Player, other_choice, teacher_of
-from leaderboards.results import Results
+from leaderboards.results import Results, measures_of
 from leaderboards.table import join
 
 
@@ -56,12 +56,16 @@ def _short_intervals(results: Results, columns: Sequence[ColumnKey]) -> Iterator
     names_of: dict[tuple[str, str], list[str]] = defaultdict(list)
     for column in columns:
         for (_, where), result in results.items():
-            rate = result.rate("success") if where == column else None
-            if rate is None or rate.interval is None:
+            if where != column:
                 continue
-            reason = statistics.known_short(rate.kind, result.n_tasks, result.player.seeds)
-            if reason:
-                names_of[reason, env_name(column)].append(result.player.name)
+            for measure in measures_of(results, column):
+                rate = result.rate(measure)
+                if rate is None or rate.interval is None:
+                    continue
+                reason = statistics.known_short(rate.kind, result.n_tasks, result.player.seeds)
+                place = env_name(column) + ("" if measure == "success" else ", score")
+                if reason:
+                    names_of[reason, place].append(result.player.name)
     where_of: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (reason, place), names in names_of.items():
         where_of[reason, join(names)].append(place)

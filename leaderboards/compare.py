@@ -18,6 +18,7 @@ import numpy as np
 
 from harness.errors import HarnessError
 from harness.store import EPISODES
+from leaderboards import statistics
 from leaderboards.board_table import env_name
 from leaderboards.load import frame_of
 from leaderboards.paired import Comparison, compare_results
@@ -94,8 +95,18 @@ def compare(
             f"{two.name} in percentage points, with 95 % intervals from a bootstrap of tasks. p: "
             "McNemar's exact test where every task was played once and is solved or not, else sign "
             "flips; not adjusted for the number of lines.",
+            *_short(sides, common),
         ),
     )
+
+
+def _short(sides: Sequence[_Side], common: Sequence[str]) -> list[str]:
+    """That intervals cover less than they say, where a line has so few tasks."""
+    frame = sides[0].result.frame.drop_duplicates("task_id")
+    per_type = frame[frame.task_id.isin(common)].task_type.value_counts()
+    lines = [n for n in (len(common), *map(int, per_type)) if n > 1]
+    reason = statistics.known_short("paired", min(lines), 0) if lines else None
+    return [f"Intervals are known to be short: {reason} (docs/coverage.md)."] if reason else []
 
 
 def _common(sides: Sequence[_Side]) -> list[str]:

@@ -84,12 +84,14 @@ def _type_table(players: Sequence[Player], results: Results, column: ColumnKey) 
     types = sorted({str(t) for r in mine.values() for t in r.frame.task_type.unique()})
     if len(types) < 2:
         return None
-    rows = []
+    rows, short = [], []
     for i, result in mine.items():
         cells = list(names_of(players[i]))
         for task_type in types:
             part = of_type(result, task_type)
             rate = part.rate("success")
+            if rate is not None and statistics.known_short(rate.kind, part.n_tasks, 0):
+                short.append(part.n_tasks)
             cells += [
                 percent(rate.value, rate.interval, n=part.n) if rate else NOTHING,
                 count(part.n, part.planned) if part.n or part.planned else NOTHING,
@@ -105,7 +107,9 @@ def _type_table(players: Sequence[Player], results: Results, column: ColumnKey) 
     ]
     title = f"{env_name(column)}, by task type"
     key = f"types {env_name(column)}"
-    table = Table(key, title, (*NAMES, *headings), tuple(rows), len(NAMES))
+    reason = statistics.known_short("bootstrap", min(short), 0) if short else None
+    notes = (f"Intervals of several seeds or repeats are known to be short: {reason}.",)
+    table = Table(key, title, (*NAMES, *headings), tuple(rows), len(NAMES), notes if reason else ())
     return table.without_empty_columns()
 
 
@@ -148,6 +152,6 @@ def about_intervals() -> str:
         f"training seeds, and scores: bootstrap of whole tasks ({statistics.RESAMPLES:,} draws, "
         f"seed {statistics.SEED}). Over seeds: Student's t over the means of the training seeds, "
         "k - 1 degrees of freedom. The first kind is about other tasks, the second about other "
-        "seeds; neither contains what the other is about. Rates are over scored episodes; – is not "
-        "known."
+        "seeds; neither contains what the other is about. From ten training seeds on tasks and "
+        "seeds are drawn together. Rates are over scored episodes; – is not known."
     )

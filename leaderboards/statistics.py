@@ -224,14 +224,14 @@ def known_short(kind: str, n_tasks: int, n_seeds: int) -> str | None:
     """Why an interval is known to cover less than it says, or None.
 
     Args:
-        kind: `wilson`, `bootstrap` or `seeds`.
+        kind: `wilson`, `bootstrap`, `paired` (a bootstrap of differences) or `seeds`.
         n_tasks: tasks it rests on.
         n_seeds: training seeds, 0 for agents that were not trained here.
     """
     reasons = []
-    if kind == "bootstrap" and n_tasks < 100:
+    if kind in ("bootstrap", "paired") and n_tasks < 100:
         reasons.append(f"a bootstrap over {n_tasks} tasks covers less than 95 %")
-    if kind in ("wilson", "bootstrap") and 1 <= n_seeds < FEW_SEEDS:
+    if kind in ("wilson", "bootstrap", "paired") and 1 <= n_seeds < FEW_SEEDS:
         few = "one training seed" if n_seeds == 1 else f"{n_seeds} training seeds"
         reasons.append(f"of {few}, it does not contain what another seed would change")
     return "; ".join(reasons) or None

@@ -109,3 +109,7 @@ def test_runs_without_a_common_task_are_refused(tmp_path: Path) -> None:
 def test_every_format_renders_it(pair: tuple[Path, Path]) -> None:
     for form in ("md", "csv", "latex", "html", "json"):
         assert "t11" in render(compare(*pair), form)
+
+
+def test_intervals_of_few_tasks_are_said_to_be_short(pair: tuple[Path, Path]) -> None:
+    assert any("a bootstrap over 4 tasks covers less" in note for note in compare(*pair).notes)

@@ -65,6 +65,27 @@ def test_intervals_over_seeds_cover_what_they_are_about() -> None:
             assert line["other_seeds_these_tasks"] >= 0.93, line
 
 
+def test_differences_are_measured_at_every_size_and_number_of_seeds() -> None:
+    measured = {(line["tasks"], line["seeds"]) for line in DATA["differences"]}
+    assert measured == {(n, k) for n in (20, 50, 134, 500) for k in (1, 3, 5)}
+
+
+def test_reader_is_warned_where_a_paired_interval_is_short() -> None:
+    paired = [line for line in DATA["differences"] if line["kind"] == "paired"]
+    for line in paired:
+        if line["these_students_other_tasks"] < 0.93:
+            assert known_short("paired", line["tasks"], 0), line
+        if line["other_seeds_other_tasks"] < 0.93:
+            assert known_short("paired", line["tasks"], line["seeds"]), line
+    assert min(line["these_students_other_tasks"] for line in paired) < 0.93
+
+
+def test_differences_over_seeds_cover_what_they_are_about() -> None:
+    for line in DATA["differences"]:
+        if line["kind"] == "welch":
+            assert line["other_seeds_these_tasks"] >= 0.93, line
+
+
 def test_no_test_finds_more_than_it_may() -> None:
     for line in DATA["tests"]:
         if line["about"] != "methods, one seed each":

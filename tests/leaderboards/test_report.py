@@ -248,6 +248,20 @@ def test_short_intervals_are_said_to_be(tmp_path: Path) -> None:
     assert expert.warnings == ()
 
 
+def test_short_intervals_of_scores_differences_and_types_are_said_to_be(tmp_path: Path) -> None:
+    scores = [i / 40 for i in range(40)]
+    one = play(tmp_path / "one", [False] * 40, scores=scores, agent="random", **WEBSHOP)
+    two = play(tmp_path / "two", [False] * 40, scores=scores[::-1], agent="expert", **WEBSHOP)
+    made = make_report([one, two], baseline=one)
+    over = "a bootstrap over 40 tasks covers less than 95 %"
+    assert any(", score: the interval of expert and random" in w for w in made.warnings)
+    assert any("intervals of differences" in n and over in n for n in made.notes)
+    twice = play(tmp_path / "twice", outcomes(60, 30), agent="random", repeats=2)
+    made = make_report([twice], by_type=True)
+    (types,) = [t for t in made.tables if t.key.startswith("types")]
+    assert any("a bootstrap over 10 tasks" in note for note in types.notes)
+
+
 def test_baseline_is_compared_on_common_tasks_with_holm(tmp_path: Path) -> None:
     base = play(tmp_path / "base", [False] * 20, agent="random")
     better = play(tmp_path / "better", [True] * 10 + [False] * 5, agent="expert")
