@@ -112,7 +112,7 @@ class DryRun:
         """The report for a terminal."""
         precision = "bfloat16" if self.gpu.precision else "float32"
         head = [
-            f"{self.recipe} on {self.gpu.name}: {self.gpu.peak / 1e12:,.1f} TFLOP/s dense "
+            f"{self.recipe} on {self.gpu.name}: {_amount(self.gpu.peak / 1e12)} TFLOP/s dense "
             f"{precision}, {self.gpu.memory / 1e9:,.0f} GB",
             f"data: {self.data.sequences:,} sequences, {self.data.tokens:,} tokens, "
             f"{100 * self.data.rows / max(self.data.tokens, 1):.0f}% supervised, "
@@ -288,9 +288,12 @@ def _switch(recipe: Recipe, plan: Plan, memory: Any, room: float) -> str | None:
         said.append(f"--set training.rows=1 --set training.accumulation={batches}")
         if memory(plan).total <= room:
             return f"fits with {' '.join(said)}"
+    batches = recipe.training.accumulation * rows
     for devices in (2, 4, 8):
         if memory(replace(plan, devices=devices)).total <= room:
             sharded = [*said, "--set training.sharded=true"]
+            if batches % devices:  # the processes share the micro-batches of a step
+                sharded.append(f"--set training.accumulation={-(-batches // devices) * devices}")
             return f"fits on {devices} of them with {' '.join(sharded)} (torchrun)"
     said.append("--set student.lora_rank=16")
     if memory(replace(plan, lora=16)).total <= room:
@@ -327,10 +330,15 @@ def _column(rung: Rung, gpu: Gpu) -> dict[str, str]:
 
 
 def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:,.1f} GB"
+    return f"{_amount(size / 1e9)} GB"
+
+
+def _amount(value: float) -> str:
+    """With a digit after the point, and so many that something small is not nothing."""
+    return f"{value:,.1f}" if value >= 0.95 or not value else f"{value:.2g}"
 
 
 def _time(seconds: float) -> str:
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.0f} s" if seconds >= 1 else "below 1 s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -70,6 +70,23 @@ def test_what_does_not_fit_is_told_which_switch_makes_it() -> None:
     assert settled.memory.total == found.other.total
 
 
+def test_what_several_devices_are_told_can_be_shared_evenly() -> None:
+    found = rung("ladders/llama", "training.rows=1", "training.accumulation=1")
+    assert found.switch is not None
+    assert "fits on 4 of them" in found.switch
+    assert found.switch.count("training.accumulation") == 1
+    assert "--set training.accumulation=4" in found.switch
+    settled = rung("ladders/llama")
+    assert settled.switch is not None
+    assert settled.switch.count("training.accumulation") == 1
+
+
+def test_something_small_is_not_nothing() -> None:
+    shown = dry_run(load_recipe("imitation"), None, "nano:S", "h100").render()
+    assert "  0.0 GB" not in shown.partition("  weights")[2].partition("  teacher")[0]
+    assert "below 1 s" in shown
+
+
 @pytest.mark.parametrize("precision", [None, torch.bfloat16])
 def test_stored_bytes_are_not_below_a_real_model_and_close_to_it(
     precision: torch.dtype | None,
