@@ -106,6 +106,7 @@ class _Counter:
         from harness.models.loading import load_tokenizer
 
         self._tokenizer = load_tokenizer(teacher)
+        self._episodes: dict[str, Any] = {}
         self._examples: dict[str, Any] = {}
         self._steps: dict[str, int] = {}
 
@@ -151,7 +152,11 @@ class _Counter:
         if key not in self._examples:
             student = words[words.index("--student") + 1]
             runs = (Path(words[words.index("--runs") + 1]),)
-            _, trained, _ = select_episodes(Request("", recipe, runs, None, student))
+            share = repr(recipe.data)
+            if share not in self._episodes:
+                request = Request("", recipe, runs, None, student)
+                self._episodes[share] = select_episodes(request)[1]
+            trained = self._episodes[share]
             fmt = student_format(recipe, model_config(student, recipe), self._tokenizer)
             scheme = make_scheme(recipe.spans.scheme, random_seed=recipe.spans.seed)
             self._examples[key] = [

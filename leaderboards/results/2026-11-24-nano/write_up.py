@@ -150,9 +150,9 @@ class Page:
                 )
             )
         }
-        self.notes += [
-            f"Known to be short, the interval about tasks: {r}." for r in sorted(reasons)
-        ]
+        if reasons:
+            said = "; ".join(sorted(reasons))
+            self.notes.append(f"Intervals about tasks are known to be short: {said}.")
         short = [c for c in self._awaited() if c.name not in self.standing.done]
         if short:
             self.notes.append(
