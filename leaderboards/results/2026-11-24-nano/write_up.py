@@ -81,9 +81,9 @@ class Page:
         ]  # fmt: skip
 
     def reported(self) -> list[Cell]:
-        """The plays that the board is made of: the main part and the teachers."""
+        """The plays that the board is made of: the main part and its teacher."""
         mine = self.played.cells(stage="main")
-        return [*mine, *self.played.cells(method="teacher")]
+        return [*mine, *self.played.cells(stage="teacher, alfworld", method="teacher")]
 
     def head(self) -> list[str]:
         """What was asked, how much of it is answered, and whether a rule moved the comparison."""
