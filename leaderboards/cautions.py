@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from leaderboards import statistics
 from leaderboards.board_table import env_name
-from leaderboards.players import ColumnKey, Player, other_choice, teacher_of
+from leaderboards.players import CHOICE, ColumnKey, Player, choice_of, teacher_of
 from leaderboards.results import Results, measures_of
 from leaderboards.table import join
 
@@ -40,15 +40,33 @@ def cautions_of(
                 f"{where}: the rows were scored on different tasks, {join(groups)}; compare them "
                 "with --baseline, which takes the tasks in common."
             )
+    yield from _choices(players, results, columns)
+    yield from _short_intervals(results, columns)
+
+
+def _choices(
+    players: Sequence[Player], results: Results, columns: Sequence[ColumnKey]
+) -> Iterator[str]:
+    """Rows side by side, or a student and its teacher, that chose actions in different ways."""
+    for column in columns:
+        ways: dict[str, list[Player]] = defaultdict(list)
+        for (i, where), _ in sorted(results.items()):
+            if where == column and (way := choice_of(players[i])):
+                ways[way].append(players[i])
+        told = all(CHOICE[0] in p.variant for members in ways.values() for p in members)
+        if len(ways) > 1 and not told:
+            groups = [f"{way} ({join(p.name for p in members)})" for way, members in ways.items()]
+            yield f"{env_name(column)}: rows chose actions in different ways, {join(groups)}."
     for player in players:
         place = teacher_of(player, players)
-        differ = None if place is None else other_choice(player, players[place])
-        if place is not None and differ and any((place, c) in results for c in columns):
+        if place is None or not any((place, column) in results for column in columns):
+            continue
+        own, taught = choice_of(player), choice_of(players[place])
+        if own and taught and own != taught:
             yield (
                 f"Retention of {player.name} mixes two ways of choosing actions: it was played "
-                f"with {differ[0]}, its teacher with {differ[1]}."
+                f"with {own}, its teacher with {taught}."
             )
-    yield from _short_intervals(results, columns)
 
 
 def _short_intervals(results: Results, columns: Sequence[ColumnKey]) -> Iterator[str]:

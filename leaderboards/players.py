@@ -119,12 +119,10 @@ def teacher_of(student: Player, players: Sequence[Player]) -> int | None:
     return max(places, key=lambda i: _alike(players[i], student), default=None)
 
 
-def other_choice(student: Player, teacher: Player) -> tuple[str, str] | None:
-    """How a student's and its teacher's actions were chosen, where that is not the same."""
-    mine, theirs = _played(student), _played(teacher)
-    said = ["".join(f"{k}={p[f'agent.{k}']} " for k in CHOICE if f"agent.{k}" in p).strip()
-            for p in (mine, theirs)]  # fmt: skip
-    return (said[0], said[1]) if all(said) and said[0] != said[1] else None
+def choice_of(player: Player) -> str:
+    """How a row's actions were chosen, as `action_choice=likelihood`; empty where no run says."""
+    played = _played(player)
+    return " ".join(f"{k}={played[f'agent.{k}']}" for k in CHOICE if f"agent.{k}" in played)
 
 
 def _alike(player: Player, other: Player) -> int:

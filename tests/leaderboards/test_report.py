@@ -181,6 +181,19 @@ def test_retention_is_relative_to_the_teacher_that_chose_actions_alike(tmp_path:
     ]
 
 
+def test_rows_that_chose_actions_in_different_ways_are_said_to(tmp_path: Path) -> None:
+    runs = [
+        student(tmp_path / choice, [True, False], method=method, playing={"action_choice": choice})
+        for method, choice in (("sad", "likelihood"), ("token", "generate"))
+    ]
+    assert any(
+        "rows chose actions in different ways, action_choice=likelihood (sad nano:S) and "
+        "action_choice=generate (token nano:S)" in warning
+        for warning in make_report(runs).warnings
+    )
+    assert not any("different ways" in w for w in make_report(runs[:1]).warnings)
+
+
 def test_references_come_first(tmp_path: Path) -> None:
     runs = [
         student(tmp_path / "s", [True, False]),
