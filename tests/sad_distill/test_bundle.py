@@ -231,6 +231,16 @@ def test_another_python_is_refused_by_the_installer(tmp_path):
     assert f"Python {HERE}, but the bundle is for {wanted}" in done.stderr
 
 
+@pytest.mark.usefixtures("no_wheels")
+def test_the_installer_says_how_it_is_used(tmp_path: Path) -> None:
+    out = make_bundle(tmp_path / "out", Request(LINUX, extras=()), silent).folder
+    done = install(out, Path("--help"))
+    assert done.returncode == 0
+    assert "sh install.sh [VENV]" in done.stdout
+    assert "PYTHON" in done.stdout
+    assert not (out / "venv").exists()
+
+
 # -- a real one -------------------------------------------------------------------------------
 
 
