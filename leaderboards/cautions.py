@@ -28,7 +28,8 @@ def cautions_of(
                 parts = [*tried, *([f"{left} not tried"] if left > 0 else [])]
                 yield (
                     f"{where}: {result.planned - result.n} of {result.planned} episodes of {name} "
-                    f"are not scored ({', '.join(parts)}); its rate is over the others."
+                    f"are not scored ({', '.join(parts)}); "
+                    + ("its rate is over the others." if result.n else "it has no rate.")
                 )
         task_sets: dict[frozenset[str], list[str]] = defaultdict(list)
         for name, result in mine.items():

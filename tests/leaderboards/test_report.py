@@ -248,6 +248,14 @@ def test_what_was_not_scored_is_said(tmp_path: Path) -> None:
     assert "3 of 5 episodes of react a are not scored (1 env_error, 2 not tried)" in caution
 
 
+def test_a_run_without_a_score_has_no_rate(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", [], attempts=[owed("t0", agent="expert", model=None)])
+    (warning,) = make_report([run]).warnings
+    assert warning.endswith(
+        "1 of 1 episodes of expert are not scored (1 provider_error); it has no rate."
+    )
+
+
 def test_rows_scored_on_different_tasks_are_said_to_be(tmp_path: Path) -> None:
     one = play(tmp_path / "a", [True] * 4, agent="expert")
     two = play(tmp_path / "b", [True] * 3, agent="random")
