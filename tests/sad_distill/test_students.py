@@ -135,6 +135,14 @@ def test_nano_sizes(size: str, least: float, most: float, own: Any) -> None:
     assert config.max_position_embeddings > 2048
 
 
+def test_nano_weights_are_as_large_as_their_width_asks_for() -> None:
+    from sad_distill.students import make_student
+
+    student = make_student("nano:S", episodes=[make_episode(8)], vocabulary=400)
+    weight = student.model.model.layers[0].self_attn.q_proj.weight
+    assert weight.std().item() == pytest.approx(128**-0.5, rel=0.05)
+
+
 def test_nano_student_is_seeded_and_loads_with_its_tokenizer(tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
