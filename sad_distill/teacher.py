@@ -15,6 +15,8 @@ A teacher is always in evaluation mode, whatever its module was set to, and gets
 from __future__ import annotations
 
 import json
+import os
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,8 +180,12 @@ class CachedTeacher:
                 tensors = {"weight": head.weight} | (
                     {} if head.bias is None else {"bias": head.bias}
                 )
-                save_file({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, path)
-                form.write_text(json.dumps({"scale": head.scale, "softcap": head.softcap}) + "\n")
+                # Trainings that share the cache may all come here at once: each moves its own.
+                draft = self.cache.folder / f".head-{uuid.uuid4().hex}"
+                save_file({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, draft)
+                os.replace(draft, path)
+                draft.write_text(json.dumps({"scale": head.scale, "softcap": head.softcap}) + "\n")
+                os.replace(draft, form)
             return head
         if not form.exists():
             raise HarnessError(f"the cache in {self.cache.folder} has no teacher's head")
