@@ -20,8 +20,8 @@ def distill(
     student: Annotated[
         str | None,
         typer.Option(
-            help="hf:PATH_OR_ID, smollm2, prune:N, prune:width=W, config:FILE, nano:S, nano:M or "
-            "nano:L; the recipe's if unset."
+            help="hf:PATH_OR_ID, smollm2, prune:N, prune:width=W, config:FILE, nano:S, nano:M, "
+            "nano:L or nano:XL; the recipe's if unset."
         ),
     ] = None,
     runs: Annotated[

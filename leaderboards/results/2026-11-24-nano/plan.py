@@ -203,8 +203,7 @@ class _Plan:
             f"teacher-{env}", stage, ("distill", "--recipe", "imitation", "--student",
             scale.teacher, "--runs", str(self._at("runs", episodes)), *self._packing(),
             "--set", f"training.epochs={scale.teacher_epochs}", "--set", "spans.scheme=all",
-            "--set", "training.learning_rate=0.002", "--set", "training.weight_decay=0.1",
-            "--set", "training.precision=bfloat16"),
+            "--set", "training.learning_rate=0.003", "--set", "training.weight_decay=0.1"),
             "students", "model.safetensors", (episodes,), {"env": env, "method": "teacher"},
         )  # fmt: skip
         choice = "generate" if env in WITHOUT_LIST else "likelihood"
