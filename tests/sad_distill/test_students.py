@@ -225,7 +225,7 @@ def test_student_of_a_configuration_file(tmp_path: Path, own: Any) -> None:
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("nano:XXL", "unknown student 'nano:XL'"),
+        ("nano:XXL", "unknown student 'nano:XXL'"),
         ("prune:x", "expected prune:N"),
         ("prune:2", "name one with --teacher"),
         ("nano:S", "needs a teacher's tokenizer, or episodes"),
