@@ -11,6 +11,7 @@ A recipe is the same training on any number of processes, see `sad_distill.sourc
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,8 +80,22 @@ def joined(device: str = "auto", *, sharded: bool = False) -> Iterator[Place]:
     torch.distributed.init_process_group(backend, timeout=PATIENCE)
     try:
         yield Place(place, torch.distributed.get_rank(), world, sharded)
+        # None leaves while the first still writes.
+        torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()
+
+
+def leave(code: int) -> None:
+    """End a process that was one of several, with an exit code; does nothing in a lone one.
+
+    At once, after all is written: an interpreter that takes itself down may meet threads of gloo
+    that still run and abort, and the launcher would take a finished training for a failed one.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def spread(module: nn.Module, place: Place, autocast: torch.dtype | None) -> nn.Module:

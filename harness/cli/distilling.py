@@ -20,7 +20,7 @@ from sad_distill.assemble import Job, assemble
 from sad_distill.checkpoint import checkpoints, load_state
 from sad_distill.material import Material, Request
 from sad_distill.onpolicy import Collector, OnPolicySource
-from sad_distill.processes import joined
+from sad_distill.processes import joined, leave
 from sad_distill.recipes import Recipe, load_recipe, make_recipe
 from sad_distill.train import Hook, Moment, check_same, train
 
@@ -139,9 +139,11 @@ def carry_out(request: Request, out: Path | None, *, resume: bool, device: str) 
                 f"interrupted after step {ending.steps} of {ending.planned}, which is kept; go on "
                 f"with: harness distill --resume --out {out}"
             )
+        leave(130)
         raise typer.Exit(130)
     if place.first:
         print(f"student: {out}")
+    leave(0)
 
 
 def write_request(request: Request, out: Path) -> None:

@@ -35,7 +35,7 @@ from pathlib import Path
 import torch
 from training import SETTINGS, Request, assemble, load_recipe
 from sad_distill.checkpoint import checkpoints
-from sad_distill.processes import joined
+from sad_distill.processes import joined, leave
 from sad_distill.train import train
 torch.set_num_threads(1)
 recipe, run, out, student, teacher, stop_at, *settings = sys.argv[1:]
@@ -51,6 +51,7 @@ with joined("cpu") as place:
         return place.rank == 1 and len(steps) > int(stop_at)
     found = checkpoints(Path(out))
     train(job, Path(out), stop=stop, resume_from=found[-1] if found else None)
+leave(0)
 """
 
 
