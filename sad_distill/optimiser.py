@@ -17,7 +17,9 @@ from torch import nn
 from sad_distill.recipe_sections import TrainingSection
 from sad_distill.recipes import Recipe
 
-SCRATCH_PEAK, LORA_PEAK, PRETRAINED_PEAK = 1e-3, 2e-4, 5e-5
+SCRATCH_PEAK, LORA_PEAK, PRETRAINED_PEAK = 3e-3, 2e-4, 5e-5
+SCRATCH_WIDTH = 192
+"""Width up to which weights drawn at random bear `SCRATCH_PEAK`; above it, less in proportion."""
 
 
 def make_optimiser(module: nn.Module, settings: TrainingSection, peak: float) -> torch.optim.AdamW:
@@ -35,14 +37,21 @@ def make_optimiser(module: nn.Module, settings: TrainingSection, peak: float) ->
     )
 
 
-def peak_learning_rate(recipe: Recipe, *, from_scratch: bool) -> float:
-    """The peak of a recipe, or what suits the student where it names none."""
+def peak_learning_rate(recipe: Recipe, *, scratch_width: int | None) -> float:
+    """The peak of a recipe, or what suits the student where it names none.
+
+    Args:
+        scratch_width: size of the hidden states of a student from scratch; None for one that is
+            pretrained.
+    """
     named = recipe.training.learning_rate
     if named is not None:
         return named
     if recipe.student.lora_rank:
         return LORA_PEAK
-    return SCRATCH_PEAK if from_scratch else PRETRAINED_PEAK
+    if scratch_width is None:
+        return PRETRAINED_PEAK
+    return SCRATCH_PEAK * min(1.0, SCRATCH_WIDTH / scratch_width)
 
 
 def learning_rate(settings: TrainingSection, peak: float, done: float) -> float:

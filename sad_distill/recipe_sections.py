@@ -178,7 +178,8 @@ class TrainingSection(Section):
     learning_rate: float | None = Field(
         default=None,
         gt=0,
-        description="Peak; by default 1e-3 for a student from scratch, 2e-4 with LoRA, else 5e-5.",
+        description="Peak; by default 2e-4 with LoRA, 5e-5 for a pretrained student, "
+        "from scratch 3e-3 up to width 192 and less in proportion above.",
     )
     schedule: Literal["cosine", "linear", "constant"] = Field(
         default="cosine", description="After the warm-up."

@@ -150,6 +150,7 @@ def train(
 
     student = student.to(place.device).train()
     no_dropout(student)
+    width = int(student.get_input_embeddings().weight.shape[1])
     autocast = autocast_dtype(settings, place.device)
     if settings.gradient_checkpointing:
         student.gradient_checkpointing_enable({"use_reentrant": False})
@@ -158,7 +159,7 @@ def train(
         for layer in layers_of(causal_model(student))[1]:
             layer.compile()
     module = spread(module, place, autocast)
-    peak = peak_learning_rate(recipe, from_scratch=not job.student.parents)
+    peak = peak_learning_rate(recipe, scratch_width=None if job.student.parents else width)
     optimiser = make_optimiser(module, settings, peak)
     if state:
         restore_optimiser(state, module, optimiser)

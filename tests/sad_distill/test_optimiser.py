@@ -45,16 +45,17 @@ def test_matrices_are_decayed_and_vectors_are_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "from_scratch", "peak"),
+    ("overrides", "scratch_width", "peak"),
     [
-        ((), True, 1e-3),
-        ((), False, 5e-5),
-        (("student.lora_rank=8",), False, 2e-4),
-        (("training.learning_rate=0.5",), True, 0.5),
+        ((), 128, 3e-3),
+        ((), 768, 7.5e-4),
+        ((), None, 5e-5),
+        (("student.lora_rank=8",), None, 2e-4),
+        (("training.learning_rate=0.5",), 128, 0.5),
     ],
 )
 def test_the_peak_suits_the_student(
-    overrides: tuple[str, ...], from_scratch: bool, peak: float
+    overrides: tuple[str, ...], scratch_width: int | None, peak: float
 ) -> None:
     recipe = load_recipe("sad", overrides)
-    assert peak_learning_rate(recipe, from_scratch=from_scratch) == peak
+    assert peak_learning_rate(recipe, scratch_width=scratch_width) == pytest.approx(peak)
