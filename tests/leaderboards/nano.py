@@ -13,7 +13,10 @@ import pytest
 from board_runs import ALFWORLD, student
 
 FOLDER = Path(__file__).parents[2] / "leaderboards" / "results" / "2026-11-24-nano"
-MODULES = ("plan", "state", "decide", "steps", "played", "family", "tables", "write_up", "drive")
+MODULES = (
+    *("plan", "state", "decide", "jobs", "steps", "played", "family", "tables", "write_up"),
+    "drive",
+)
 SPLITS = "alfworld=train,valid_seen,valid_unseen webshop=learn,,report hotpotqa=learn,,report"
 SCALE = {
     "BOARD_OUT": "out",

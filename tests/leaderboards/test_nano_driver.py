@@ -205,10 +205,12 @@ def test_the_smoke_goes_the_whole_way(
         {**SCALE, "BOARD_OUT": str(tmp_path / "out"), "BOARD_SEEDS": "0 1"}
     )
     driver = written.drive.Board(scale, smoke=True)
-    called = []
+    called: list[list[str]] = []
+    running: list[str] = []
 
-    def answer(words: list[str], _: Any) -> int:
+    def answer(name: str, words: list[str], *_: Any) -> None:
         called.append(words)
+        running.append(name)
         cell = next(c for c in driver.cells if str(c.out) == words[-1])
         cell.out.parent.mkdir(parents=True, exist_ok=True)
         if cell.trains:
@@ -221,9 +223,23 @@ def test_the_smoke_goes_the_whole_way(
             play(cell.out, [True] * 4, agent="expert", split=cell.about.get("split", "train"))
         else:
             write_play(cell, [False] * 4)
-        return 0
 
-    monkeypatch.setattr(driver, "_wait", answer)
+    class Answered:
+        """Jobs that have done their work before anybody waits for them."""
+
+        __len__ = running.__len__
+        __contains__ = running.__contains__
+        start = staticmethod(answer)
+
+        @staticmethod
+        def wait() -> Any:
+            return written.jobs.Ended(running.pop(0), 0, 60.0, 90.0)
+
+        @staticmethod
+        def interrupt() -> list[Any]:
+            return []
+
+    driver.jobs, driver.at_once = Answered(), 2
     monkeypatch.setattr(written.write_up, "_publish", lambda *_: None)
     assert driver.run(None) == 0
     driver.write_up(tmp_path / "page")

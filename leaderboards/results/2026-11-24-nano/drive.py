@@ -2,10 +2,11 @@
 
 A cell is done when its command ended well and its product is there; its record says which command
 made it, how long it took and the SHA-256 of the product. A cell that takes longer than its minutes
-is interrupted as by Ctrl-C, which every command answers by keeping what it has, and gone on with at
-the next turn. A cell that fails is told and tried again at the next call, unchanged; failing a
-second time it is left as failed, with those that need it (`--retry NAME`, once its cause is
-mended). What the tuning decides is decided as soon as it can be, and the order of the cells
+is interrupted as by Ctrl-C, which every command answers by keeping what it has, and gone on with
+afterwards. `BOARD_JOBS` cells run at the same time and share out the cores; one that nothing can be
+run beside has all of them. A cell that fails is told and tried again at the next call, unchanged;
+failing a second time it is left as failed, with those that need it (`--retry NAME`, once its cause
+is mended). What the tuning decides is decided as soon as it can be, and the order of the cells
 follows.
 """
 
@@ -16,13 +17,11 @@ import fnmatch
 import hashlib
 import json
 import os
-import resource
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from decide import decide, known_primary  # noqa: E402
+from jobs import Ended, Jobs  # noqa: E402
 from plan import METHODS, Cell, Scale, cells, excused  # noqa: E402
 from state import TRIES, Record, State  # noqa: E402
 from steps import counted_steps, known_steps  # noqa: E402
@@ -86,7 +86,9 @@ class Board:
     def __init__(self, scale: Scale, only: str | None = None, *, smoke: bool = False) -> None:
         self.scale, self.only, self.smoke = scale, only, smoke
         self.state = State(scale.out)
-        self.minutes = float(os.environ.get("BOARD_CELL_MINUTES", "20"))
+        self.jobs = Jobs(float(os.environ.get("BOARD_CELL_MINUTES", "20")))
+        self.at_once = int(os.environ.get("BOARD_JOBS", "1"))
+        self._words: dict[str, list[str]] = {}  # of the commands that were begun
         beside = Path(sys.executable).with_name("harness")
         self.harness = str(beside) if beside.exists() else "harness"
 
@@ -137,26 +139,48 @@ class Board:
         print(f"\n{len(done)} of {len(chosen)} cells are done; output in {self.scale.out}")
 
     def run(self, until: float | None) -> int:
-        """Run what is not done, in order; the exit code."""
+        """Run what is not done, in order, some at the same time; the exit code.
+
+        Whatever ends it, no command is left running, and what they had is kept.
+        """
+        try:
+            return self._run(until)
+        except BaseException:
+            for ended in self.jobs.interrupt():
+                self._keep(ended)
+            raise
+
+    def _run(self, until: float | None) -> int:
         passed: set[str] = set()  # cells that cannot go on in this call
         while True:
             plan = self.cells
             decide(self.scale, plan, self.state)
             done, lost = self.state.done(plan), self.state.lost(plan)
-            left = [c for c in self.chosen() if c.name not in {*done, *lost, *passed}]
-            if not left:
+            left = [
+                cell
+                for cell in self.chosen()
+                if cell.name not in {*done, *lost, *passed} and cell.name not in self.jobs
+            ]
+            in_time = until is None or time.monotonic() < until
+            ready = [cell for cell in left if not _lacking(cell, done, lost)]
+            # Another environment is begun when there is nothing left to begin of the one before.
+            ready = [cell for cell in ready if _env(cell) == _env(left[0])]
+            if ready and in_time and len(self.jobs) < self.at_once:
+                self._begin(ready[0], alone=len(ready) == 1 and not self.jobs)
+            elif self.jobs:
+                ended = self.jobs.wait()
+                if self._keep(ended) not in (0, INTERRUPTED):
+                    passed.add(ended.name)
+            elif not left:
                 break
-            cell = left[0]
-            lacking = [n for n in cell.needs if n not in done and n not in excused(cell, lost)]
-            if lacking:
-                print(f"{cell.name}: waits for {', '.join(lacking)}")
-                passed.add(cell.name)
-                continue
-            if until is not None and time.monotonic() >= until:
+            elif not in_time:
                 print("the time is up; call again to go on")
                 return 3
-            if self._run(cell) not in (0, INTERRUPTED):
-                passed.add(cell.name)
+            else:
+                for cell in left:
+                    if waits := _lacking(cell, done, lost):
+                        print(f"{cell.name}: waits for {', '.join(waits)}")
+                        passed.add(cell.name)
         failed = self.state.failed_for_good(plan)
         if failed:
             print(
@@ -185,60 +209,47 @@ class Board:
         choices = {m: one for m in METHODS if (one := self.state.read("choice", m)) is not None}
         write_up(standing, choices, folder, self.harness)
 
-    def _run(self, cell: Cell) -> int:
+    def _begin(self, cell: Cell, *, alone: bool) -> None:
         begun = _begun(cell)
         if cell.out.exists() and not begun:
             shutil.rmtree(cell.out)  # killed before there was anything to go on from
-        print(f"{time.strftime('%H:%M:%S')} {cell.name}", end="", flush=True)
         words = [self.harness, *self._filled(cell), "--out", str(cell.out)]
         words += ["--resume"] if begun else []
-        log = self.scale.out / "logs" / f"{cell.name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        started, busy = time.monotonic(), _cpu_seconds()
-        with log.open("a", encoding="utf-8") as file:
-            file.write(f"$ {' '.join(words)}\n")
-            file.flush()
-            code = self._wait(words, file)
-        spent = time.monotonic() - started
+        threads = max(1, _cores() // (1 if alone else self.at_once))
+        environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
+        self._words[cell.name] = words[1:]
+        self.jobs.start(cell.name, words, self._log(cell.name), environment)
+        print(f"{time.strftime('%H:%M:%S')} {cell.name}: {'goes on' if begun else 'begun'}")
+        sys.stdout.flush()
+
+    def _keep(self, ended: Ended) -> int:
+        """Write the record of a cell that ended; its exit code."""
+        cell = next(cell for cell in self.cells if cell.name == ended.name)
         earlier = self.state.read("begun", cell.name) or {"seconds": 0.0, "cpu_seconds": 0.0}
         taken = {
-            "seconds": round(earlier["seconds"] + spent, 1),
-            "cpu_seconds": round(earlier["cpu_seconds"] + _cpu_seconds() - busy, 1),
+            "seconds": round(earlier["seconds"] + ended.seconds, 1),
+            "cpu_seconds": round(earlier["cpu_seconds"] + ended.cpu_seconds, 1),
         }
-        reason = ""
-        if code:
-            reason = log.read_text(encoding="utf-8").strip().splitlines()[-1]
-        else:
-            code, reason = _check(cell)
+        log, code = self._log(cell.name), ended.code
+        reason = log.read_text(encoding="utf-8").strip().splitlines()[-1] if code else ""
         if code == 0:
-            self._finish(cell, words[1:], taken)
-            print(f": done in {taken['seconds'] / 60:.1f} min", flush=True)
+            code, reason = _check(cell)
+        told = f"{time.strftime('%H:%M:%S')} {cell.name}"
+        if code == 0:
+            self._finish(cell, self._words[cell.name], taken)
+            print(f"{told}: done in {taken['seconds'] / 60:.1f} min", flush=True)
             return 0
         self.state.write("begun", cell.name, taken)
         if code == INTERRUPTED:
-            print(f": {spent / 60:.1f} min, goes on", flush=True)
+            print(f"{told}: {ended.seconds / 60:.1f} min, to be gone on with", flush=True)
             return code
         times = self.state.fail(cell, code, reason, log)["times"]
         again = "the next call tries it again" if times < TRIES else "it is left"
-        print(f": FAILED with {code}, {again}; see {log}: {reason}", flush=True)
+        print(f"{told}: FAILED with {code}, {again}; see {log}: {reason}", flush=True)
         return code
 
-    def _wait(self, words: Sequence[str], log: Any) -> int:
-        """The exit code of a command that is interrupted when its minutes are over."""
-        process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
-        try:
-            return process.wait(60 * self.minutes)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            process.wait()
-            raise
-        try:
-            return process.wait(300)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-            return process.wait()
+    def _log(self, name: str) -> Path:
+        return self.scale.out / "logs" / f"{name}.log"
 
     def _filled(self, cell: Cell) -> list[str]:
         """The command with what the tuning chose, and the steps that were counted."""
@@ -281,10 +292,17 @@ class Board:
         self.state.write("done", cell.name, record)
 
 
-def _cpu_seconds() -> float:
-    """Of all commands that ended so far, with what they started themselves."""
-    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return spent.ru_utime + spent.ru_stime
+def _lacking(cell: Cell, done: Container[str], lost: Container[str]) -> list[str]:
+    """Names of the cells that this one still waits for."""
+    return [n for n in cell.needs if n not in done and n not in excused(cell, lost)]
+
+
+def _env(cell: Cell) -> str:
+    return cell.about.get("env", "alfworld")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _begun(cell: Cell) -> bool:

@@ -26,6 +26,7 @@ export BOARD_PACK=${BOARD_PACK:-4096}                   # tokens of a packed row
 export BOARD_ROWS=${BOARD_ROWS:-1}                      # packed rows of a step
 export BOARD_RATES=${BOARD_RATES:-0.001 0.002 0.004}    # learning rates tried; three trials per method
 export BOARD_CONCURRENCY=${BOARD_CONCURRENCY:-32}       # episodes a model plays at once
+export BOARD_JOBS=${BOARD_JOBS:-2}                      # cells at the same time; they share out the cores
 export BOARD_CELL_MINUTES=${BOARD_CELL_MINUTES:-20}     # a cell is interrupted then, and gone on with
 # environment=split to learn from, to choose on (with ALFWorld only), to report on
 export BOARD_SPLITS=${BOARD_SPLITS:-alfworld=train,valid_seen,valid_unseen webshop=generated:0:2000,,generated:1:200 \
