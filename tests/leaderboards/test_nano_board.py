@@ -81,6 +81,8 @@ def test_the_primary_scale_comes_first_and_then_that_of_the_tuning(plan: Any) ->
     scale = plan.Scale.from_environment(SCALE)
     sizes = [c.about["size"] for c in plan.cells(scale, "M") if c.stage == "main"]
     assert list(dict.fromkeys(sizes)) == ["M", "S", "XS"]
+    first = [c.about["method"] for c in plan.cells(scale) if c.stage == "main" and c.trains][:6]
+    assert first == list(plan.PRIMARY) * 3
     assert {c.name for c in plan.cells(scale, "M")} == {c.name for c in plan.cells(scale)}
 
 

@@ -3,8 +3,8 @@
 Every comparison is `sad` minus another method at a scale and a way of choosing actions: outcomes
 averaged over the seeds, paired by game, sign flips (`leaderboards.paired`). The primary one is not
 adjusted. The p-values of all others that can be tested are adjusted by Holm as one family, those
-about games and those about training seeds each. Only training seeds count of which every method is
-there; what is not complete is not tested.
+about games and those about training seeds each. Only training seeds count of which both methods
+are there.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def declared(played: Played) -> list[Declared]:
     found = []
     for choice in CHOICES:
         for size in standing.scale.students:
-            seeds = standing.complete_seeds(size, choice)
             for method in METHODS:
                 if method != FIRST:
+                    seeds = standing.complete_seeds(size, choice, (FIRST, method))
                     found.append(_compared(played, method, size, choice, seeds))
     return _adjusted(found)
 

@@ -150,9 +150,10 @@ def cells(scale: Scale, primary: str | None = None) -> list[Cell]:
     first = primary or scale.middle
     others = [name for name in scale.students if name not in (first, scale.middle)]
     for size in dict.fromkeys((first, scale.middle, *reversed(others))):
-        for seed in scale.seeds:
-            for method in METHODS:
-                plan.student("main", "alfworld", method, size, seed)
+        for methods in (PRIMARY, [method for method in METHODS if method not in PRIMARY]):
+            for seed in scale.seeds:
+                for method in methods:
+                    plan.student("main", "alfworld", method, size, seed)
     for ablation in ABLATIONS:
         plan.student("ablation", "alfworld", ablation, scale.middle, scale.seeds[0])
     for env in (name for name in scale.splits if name != "alfworld"):

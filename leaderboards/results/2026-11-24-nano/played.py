@@ -58,11 +58,12 @@ class Standing:
             )
         ]
 
-    def complete_seeds(self, size: str, choice: str) -> tuple[int, ...]:
-        """Training seeds of a scale of which no method is still to be played."""
+    def complete_seeds(self, size: str, choice: str, methods: Sequence[str]) -> tuple[int, ...]:
+        """Training seeds of a scale of which none of `methods` is still to be played."""
         left = {
             cell.about["seed"]
-            for cell in self.plays(stage="main", size=size, choice=choice)
+            for method in methods
+            for cell in self.plays(stage="main", size=size, choice=choice, method=method)
             if cell.name not in self.done and cell.name not in self.lost
         }
         return tuple(seed for seed in self.scale.seeds if str(seed) not in left)

@@ -156,8 +156,8 @@ class Page:
         short = [c for c in self._awaited() if c.name not in self.standing.done]
         if short:
             self.notes.append(
-                f"{len(short)} plays of the main part are not done; seeds and scales that lack "
-                "some are shown in the main table and not tested."
+                f"{len(short)} plays of the main part are not done; a training seed that "
+                "lacks one of two methods is shown in the main table and not in their test."
             )
         return [
             "## Main table",
@@ -205,7 +205,7 @@ class Page:
             return [
                 "## Primary comparison",
                 f"{name}: not tested. Of its {len(self._of_primary(one))} runs {ready} are done, "
-                "and no training seed has every method, so there is no answer to the question yet.",
+                "and no training seed has both methods, so there is no answer to the question yet.",
             ]
         c = one.found
         seeds = f"{len(one.seeds)} of {len(self.scale.seeds)} training seeds"
@@ -238,7 +238,7 @@ class Page:
         declared_ones = sum(not one.primary for one in self.found)
         self.notes.append(
             "Differences are in percentage points with 95 % intervals about games, outcomes "
-            "averaged over the training seeds of which every method is there and paired by game. "
+            "averaged over the training seeds that both methods have and paired by game. "
             "p games: sign flips (McNemar's exact test where there is one seed); p seeds: Welch's "
             f"test over seed means. Of the {declared_ones} secondary comparisons {tested} are "
             "tested, and each of the two p-values is adjusted over them by Holm. A claim about "
