@@ -33,6 +33,7 @@ from harness.errors import HarnessError
 from sad_distill.branches import Branches
 from sad_distill.capabilities import capabilities
 from sad_distill.heads import causal_model
+from sad_distill.last_layer import only_wanted
 
 NAME = "sad_packed"
 """Name under which the attention is registered with `transformers`."""
@@ -72,8 +73,17 @@ def sequence_starts(sequence_ids: Tensor) -> Tensor:
     return torch.cat([positions, end]).to(torch.int32)
 
 
-def forward_packed(model: nn.Module, batch: Packed, branches: Branches | None = None) -> Tensor:
+def forward_packed(
+    model: nn.Module,
+    batch: Packed,
+    branches: Branches | None = None,
+    wanted: Tensor | None = None,
+) -> Tensor:
     """Final hidden states of a prepared model, without its head.
+
+    Args:
+        wanted: [n] positions whose hidden states are used, each once; None for all. The others'
+            mean nothing then.
 
     Returns:
         [rows * length, hidden]; with `branches`, those of their tokens behind them.
@@ -87,17 +97,18 @@ def forward_packed(model: nn.Module, batch: Packed, branches: Branches | None = 
     starts = sequence_starts(batch.sequence_ids)
     longest = int(starts.diff().max())
     sentinel = torch.empty(1, 1, 0, 0, device=batch.input_ids.device)
-    out: Any = causal_model(model).base_model(
-        input_ids=ids,
-        position_ids=positions,
-        attention_mask=sentinel,
-        use_cache=False,
-        cu_seq_lens_q=starts,
-        cu_seq_lens_k=starts,
-        max_length_q=longest,
-        max_length_k=longest,
-        **extra,
-    )
+    with only_wanted(model, wanted):
+        out: Any = causal_model(model).base_model(
+            input_ids=ids,
+            position_ids=positions,
+            attention_mask=sentinel,
+            use_cache=False,
+            cu_seq_lens_q=starts,
+            cu_seq_lens_k=starts,
+            max_length_q=longest,
+            max_length_k=longest,
+            **extra,
+        )
     hidden: Tensor = out.last_hidden_state
     return hidden[0]
 
@@ -126,12 +137,15 @@ def prepare(model: nn.Module) -> None:
             packed = forward_packed(inner, _Stream.of(pieces))
             apart = torch.cat([forward_packed(inner, _Stream.of([piece])) for piece in pieces])
             own = inner.base_model(input_ids=pieces[0][None], use_cache=False).last_hidden_state[0]
+            some = torch.tensor([2, 7, 8], device=device)
+            narrowed = forward_packed(inner, _Stream.of(pieces), wanted=some)
     except (TypeError, ValueError, IndexError, RuntimeError) as error:
         raise HarnessError(f"{name} cannot be run on packed sequences: {error}") from error
     finally:
         inner.train(training)
     first = lengths[0]
-    deviation = max(float((packed - apart).abs().max()), float((packed[:first] - own).abs().max()))
+    pairs = ((packed, apart), (packed[:first], own), (packed[some], narrowed[some]))
+    deviation = max(float((one - other).abs().max()) for one, other in pairs)
     allowed = 64 * torch.finfo(packed.dtype).eps * max(1.0, float(packed.abs().max()))
     if not deviation <= allowed:
         raise HarnessError(

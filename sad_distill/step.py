@@ -195,11 +195,13 @@ class SpanDistillation(nn.Module):
             share: the term's, where there is one.
         """
         branches = None if self.term is None else self.term.branches(batch)
-        hidden = forward_packed(self.student, batch, branches)
-        head = find_head(self.student)
         keep = row_weights != 0
+        index = batch.row_index[keep]
+        wanted = index if self.term is None else None  # a term reads what it likes
+        hidden = forward_packed(self.student, batch, branches, wanted)
+        head = find_head(self.student)
         result = chunked_divergence(
-            hidden.index_select(0, batch.row_index[keep]),
+            hidden.index_select(0, index),
             head,
             None if teacher is None else teacher.select(keep),
             row_weights[keep],

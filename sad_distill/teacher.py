@@ -70,7 +70,8 @@ class OnlineTeacher:
     def rows(self, batch: PackedRows) -> HiddenRows:
         """One pass over the batch."""
         self.model.eval()
-        return HiddenRows(forward_packed(self.model, batch)[batch.row_index], self.head)
+        hidden = forward_packed(self.model, batch, wanted=batch.row_index)
+        return HiddenRows(hidden[batch.row_index], self.head)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from harness.errors import HarnessError
 from sad_distill.attention import NAME, forward_packed, prepare, sequence_starts
+from sad_distill.pruning import layers_of
 
 pytestmark = pytest.mark.models
 FAMILIES = ["gpt2", "opt", "llama", "qwen2", "qwen3"]
@@ -52,6 +53,56 @@ def test_gradients_of_packed_equal_those_apart(family: str) -> None:
     largest = max(float(value.abs().max()) for value in expected)
     for got, value in zip(gradients([small_batch()]), expected, strict=True):
         torch.testing.assert_close(got, value, rtol=1e-4, atol=1e-6 * largest)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_where_some_positions_are_wanted_they_and_their_gradients_are_the_same(
+    family: str,
+) -> None:
+    """And the last layer's feed-forward sees them alone."""
+    wanted = torch.tensor([3, 4, 13, 20, 42])
+
+    def run(chosen: Tensor | None) -> tuple[Tensor, list[Tensor], int]:
+        model = make_model(family)
+        prepare(model)
+        seen: list[int] = []
+        layer = layers_of(model)[1][-1]
+        feed_forward = layer.fc1 if family == "opt" else layer.mlp
+        hook = feed_forward.register_forward_hook(
+            lambda _, inputs, __: seen.append(inputs[0].shape[-2])
+        )
+        hidden = forward_packed(model, small_batch(), wanted=chosen)[wanted]
+        hook.remove()
+        hidden.cumsum(1).square().sum().backward()
+        assert not any(part._forward_hooks or part._forward_pre_hooks for part in layer.modules())
+        found = [p.grad for p in model.parameters() if p.grad is not None]
+        return hidden.detach(), found, seen[0]
+
+    hidden, gradients, seen = run(wanted)
+    expected, full, everything = run(None)
+    assert (seen, everything) == (len(wanted), sum(LENGTHS))
+    torch.testing.assert_close(hidden, expected, rtol=0, atol=1e-6)
+    largest = max(float(value.abs().max()) for value in full)
+    for got, value in zip(gradients, full, strict=True):
+        torch.testing.assert_close(got, value, rtol=1e-4, atol=1e-6 * largest)
+
+
+@pytest.mark.parametrize("how", ["checkpointing", "compiled", "unknown"])
+def test_where_the_last_layer_cannot_be_narrowed_it_is_whole(how: str) -> None:
+    model = make_model("llama")
+    prepare(model)
+    layer = layers_of(model)[1][-1]
+    if how == "checkpointing":
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    elif how == "compiled":
+        layer._compiled_call_impl = layer._call_impl
+    else:
+        model.config.model_type = "of_tomorrow"
+    seen: list[int] = []
+    layer.mlp.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[-2]))
+    model.train()
+    forward_packed(model, small_batch(), wanted=torch.tensor([3]))
+    assert seen[0] == sum(LENGTHS)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
