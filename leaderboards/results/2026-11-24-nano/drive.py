@@ -49,8 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--smoke", action="store_true", help="the whole way, small (see run.sh)")
     parser.add_argument("--write-up", action="store_true", help="only tables, board and README.md")
     asked = parser.parse_args(arguments)
-    # Asked to end, it ends the command it waits for first, as with Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Asked to end, it ends the commands it waits for first, as with Ctrl-C. Shells start what runs
+    # in the background deaf to that, and its children with it, unless it is listened for here.
+    for asks_to_end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asks_to_end, signal.default_int_handler)
     board = Board(Scale.from_environment(), asked.only, smoke=asked.smoke)
     if not board.chosen():
         parser.error(f"no cell is called {asked.only!r}; see --list")
